@@ -38,6 +38,11 @@ impl<T> Sharded<T> {
         lock(&self.0[index].0)
     }
 
+    /// What `f` finds in the first shard that has it, each locked while it is looked at.
+    pub fn find<R>(&self, mut f: impl FnMut(&mut T) -> Option<R>) -> Option<R> {
+        self.0.iter().find_map(|shard| f(&mut lock(&shard.0)))
+    }
+
     /// Every shard in turn, each locked while it is looked at.
     pub fn for_each(&self, mut f: impl FnMut(&mut T)) {
         for shard in &self.0 {

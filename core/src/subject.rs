@@ -105,3 +105,48 @@ impl SubjectHasher {
         Subject(self.0.finish128().as_u128())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(parts: &[(u8, &[u8])]) -> Subject {
+        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), RuleId::of("rule"));
+        parts.iter().for_each(|(kind, text)| hasher.text(*kind, text));
+        hasher.finish()
+    }
+
+    fn client(address: &str) -> Subject {
+        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), RuleId::of("rule"));
+        hasher.address(2, address.parse().unwrap());
+        hasher.finish()
+    }
+
+    /// R04
+    #[test]
+    fn borders_between_values_count() {
+        assert_ne!(of(&[(1, b"a"), (1, b"b:c")]), of(&[(1, b"a:b"), (1, b"c")]));
+        assert_ne!(of(&[(1, b"ab")]), of(&[(1, b"a"), (1, b"b")]));
+        assert_ne!(of(&[(1, b"a")]), of(&[(2, b"a")]));
+    }
+
+    /// R02
+    #[test]
+    fn addresses_are_grouped_as_clients_have_them() {
+        assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_eq!(client("::ffff:192.0.2.7"), client("192.0.2.7"));
+        assert_ne!(client("192.0.2.7"), client("192.0.2.8"));
+    }
+
+    /// What nodes share and what outlives a restart must not change with a build.
+    #[test]
+    fn a_rule_has_the_same_number_for_ever() {
+        assert_eq!(RuleId::of("per-user").as_u64(), 0x0193_ad4b_a1d6_72ab);
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        assert_eq!(format!("{:?}", SubjectKey::from_bytes([7; 16])), "SubjectKey(..)");
+    }
+}

@@ -99,7 +99,9 @@ impl Clock {
     pub fn unix(&self) -> UnixTime {
         match &self.0 {
             Inner::Manual(at) => UnixTime(at.load(Ordering::Acquire) / 1_000_000_000),
-            Inner::System { .. } => UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
+            Inner::System { .. } => {
+                UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+            }
         }
     }
 }
