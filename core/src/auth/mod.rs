@@ -1,72 +1,54 @@
 //! Who a request is from: verifiers and identities.
+//!
+//! A [`TokenVerifier`] turns a token into an [`Identity`]; `JwtVerifier` (feature `jwt`) is ours for signed tokens.
+//! [`bearer`](fn@bearer) finds the token in a request, [`Auth`] is what a plan knows of one verifier, and [`IdentityHeaders`] keeps
+//! clients from setting the headers that upstreams read identities from.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
-
-use serde_json::{Map, Value};
 
 use crate::answer::Answer;
 use crate::time::UnixTime;
 
+pub use bearer::{CHALLENGE, CHALLENGE_INVALID_TOKEN, bearer};
+pub use identity::Identity;
+pub use identity_headers::IdentityHeaders;
+#[cfg(feature = "jwt")]
+pub use jwt::{Algorithm, JwtConfigError, JwtVerifier, JwtVerifierBuilder, UnknownAlgorithm};
+#[cfg(feature = "jwt")]
+pub use mint::mint;
+pub use policy::{Auth, Forward};
+
+mod bearer;
+#[cfg(feature = "jwt")]
+mod cache;
+mod identity;
+mod identity_headers;
+#[cfg(feature = "jwt")]
+mod jwt;
+#[cfg(feature = "jwt")]
+mod mint;
+mod policy;
+pub mod reason;
+
 /// Checks a token.
+///
+/// # Contract
+///
+/// - `token` is what the client sent, without its scheme, and nothing about it is known: an implementation bounds its
+///   size before it decodes it, and never panics.
+/// - An identity is returned only when everything about the token holds at `now`, the wall clock's time in seconds.
+/// - [`AuthError::Invalid`] is the client's fault (401); [`AuthError::Unavailable`] is ours (503).
+/// - An implementation that has its keys at hand answers [`Answer::Now`]; it neither blocks nor sleeps.
 pub trait TokenVerifier: Send + Sync + 'static {
     /// The identity behind `token` at `now`.
     fn verify(&self, token: &str, now: UnixTime) -> Answer<Result<Arc<Identity>, AuthError>>;
 
     /// The identity behind `token` when this verifier has accepted it before and it still holds, found without checking
-    /// a signature; what lets a client with too many failures go on with a good token.
+    /// a signature; what lets a client with too many failures go on with a good token. Remembers nothing by default.
     fn recall(&self, token: &str, now: UnixTime) -> Option<Arc<Identity>> {
         let _ = (token, now);
         None
-    }
-}
-
-/// Who a verified request is from: (verifier, id).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Identity {
-    verifier: Arc<str>,
-    id: Box<str>,
-    claims: Map<String, Value>,
-    expires: Option<UnixTime>,
-}
-
-impl Identity {
-    /// An identity that `verifier` vouches for.
-    pub fn new(verifier: Arc<str>, id: impl Into<Box<str>>, claims: Map<String, Value>, expires: Option<UnixTime>) -> Self {
-        Self { verifier, id: id.into(), claims, expires }
-    }
-
-    /// The verifier's name.
-    pub fn verifier(&self) -> &str {
-        &self.verifier
-    }
-
-    /// The id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// When it ends.
-    pub fn expires(&self) -> Option<UnixTime> {
-        self.expires
-    }
-
-    /// The claim at `path`; a whole name first, then dots go into objects.
-    pub fn claim(&self, path: &str) -> Option<&Value> {
-        if let Some(value) = self.claims.get(path) {
-            return Some(value);
-        }
-        let (first, rest) = path.split_once('.')?;
-        rest.split('.').try_fold(self.claims.get(first)?, |value, name| value.get(name))
-    }
-
-    /// The claim at `path` as text: a string as it is, a number or boolean as JSON writes it; absent otherwise.
-    pub fn claim_text(&self, path: &str) -> Option<Cow<'_, str>> {
-        match self.claim(path)? {
-            Value::String(text) => Some(Cow::Borrowed(text)),
-            value @ (Value::Bool(_) | Value::Number(_)) => Some(Cow::Owned(value.to_string())),
-            Value::Array(_) | Value::Null | Value::Object(_) => None,
-        }
     }
 }
 
@@ -74,8 +56,20 @@ impl Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The token is not acceptable; the reason is for logs and `explain`, never for the client.
+    /// The token is not acceptable: 401. The reason (one of [`reason`], or a verifier's own) is for logs and `explain`;
+    /// the client is never told, or it could feel its way to a token that passes.
     Invalid(&'static str),
     /// The keys to check it with were never had: 503, not 401.
     Unavailable,
 }
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(reason) => write!(f, "the token is not acceptable: {reason}"),
+            Self::Unavailable => f.write_str("the keys to check the token with were never had"),
+        }
+    }
+}
+
+impl std::error::Error for AuthError {}

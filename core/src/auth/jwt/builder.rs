@@ -1,0 +1,163 @@
+//! How a [`JwtVerifier`] is made, and what it is not made from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claims::{Expected, Rules};
+use super::{Algorithm, JwtVerifier, Secret};
+use crate::auth::cache::{TOKENS_PER_THREAD, TokenCache};
+
+/// How far clocks may be apart unless the builder is told.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// How far they may be apart at most: a minute more of a stolen token is enough.
+const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+/// A [`JwtVerifier`] in the making. Issuer and audience must be said, if only to say that any will do.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct JwtVerifierBuilder {
+    name: Arc<str>,
+    algorithms: Box<[Algorithm]>,
+    secret: Secret,
+    issuer: Option<Expected>,
+    audience: Option<Expected>,
+    id_claim: Box<str>,
+    leeway: Duration,
+}
+
+impl JwtVerifierBuilder {
+    pub(super) fn new(secret: Secret, algorithms: Box<[Algorithm]>) -> Self {
+        let name = Arc::from("jwt");
+        Self { name, algorithms, secret, issuer: None, audience: None, id_claim: "sub".into(), leeway: LEEWAY }
+    }
+
+    /// The verifier's name, half of each of its identities; "jwt" by default. Two verifiers in one service need two.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Accepts only tokens whose `iss` is exactly this.
+    pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        self.issuer = Some(Expected::OneOf(vec![issuer.into()]));
+        self
+    }
+
+    /// Accepts tokens of any issuer, and ones that name none: for a secret that only one issuer has.
+    pub fn any_issuer(mut self) -> Self {
+        self.issuer = Some(Expected::Any);
+        self
+    }
+
+    /// Accepts only tokens whose `aud` has this in it. Said more than once: any of them.
+    pub fn audience(mut self, audience: impl Into<Box<str>>) -> Self {
+        match &mut self.audience {
+            Some(Expected::OneOf(audiences)) => audiences.push(audience.into()),
+            Some(Expected::Any) | None => self.audience = Some(Expected::OneOf(vec![audience.into()])),
+        }
+        self
+    }
+
+    /// Accepts tokens for any audience, and ones that name none: then a token that the issuer made for another service
+    /// is good here too.
+    pub fn any_audience(mut self) -> Self {
+        self.audience = Some(Expected::Any);
+        self
+    }
+
+    /// The claim that is the identity's id; "sub" by default. Dots go into objects, as in [`crate::auth::Identity::claim`].
+    pub fn id_claim(mut self, path: impl Into<Box<str>>) -> Self {
+        self.id_claim = path.into();
+        self
+    }
+
+    /// How far the issuer's clock and ours may be apart; 30 seconds by default, at most 60. Fractions of a second are cut.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The verifier, once one signature has been made and verified with each of its algorithms.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or unsafe: see [`JwtConfigError`].
+    pub fn build(self) -> Result<JwtVerifier, JwtConfigError> {
+        if self.algorithms.is_empty() {
+            return Err(JwtConfigError::NoAlgorithms);
+        }
+        for algorithm in &self.algorithms {
+            self.secret.fits(*algorithm)?;
+            self.secret.self_test(*algorithm)?;
+        }
+        if self.leeway > MAX_LEEWAY {
+            return Err(JwtConfigError::LeewayTooLong);
+        }
+        let audience = self.audience.ok_or(JwtConfigError::AudienceUndecided)?;
+        let issuer = self.issuer.ok_or(JwtConfigError::IssuerUndecided)?;
+        for (what, empty) in
+            [("audience", audience.has_empty()), ("id claim", self.id_claim.is_empty()), ("issuer", issuer.has_empty())]
+        {
+            if empty {
+                return Err(JwtConfigError::Empty(what));
+            }
+        }
+        let rules = Rules { audience, id_claim: self.id_claim, issuer, leeway: self.leeway.as_secs() };
+        let cache = TokenCache::new(TOKENS_PER_THREAD);
+        Ok(JwtVerifier { name: self.name, algorithms: self.algorithms, secret: self.secret, rules, cache })
+    }
+}
+
+impl Expected {
+    fn has_empty(&self) -> bool {
+        matches!(self, Self::OneOf(accepted) if accepted.iter().any(|accepted| accepted.is_empty()))
+    }
+}
+
+/// Why a [`JwtVerifier`] could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JwtConfigError {
+    /// Neither an audience was named nor said that any will do.
+    AudienceUndecided,
+    /// The cryptography does not work: its self-test failed.
+    Crypto {
+        /// With which algorithm.
+        algorithm: Algorithm,
+    },
+    /// The audience, id claim or issuer is an empty text.
+    Empty(&'static str),
+    /// Neither an issuer was named nor said that any will do.
+    IssuerUndecided,
+    /// Over 60 seconds.
+    LeewayTooLong,
+    /// No token could ever pass.
+    NoAlgorithms,
+    /// A secret shorter than the hash can be guessed (RFC 7518, section 3.2).
+    SecretTooShort {
+        /// For which algorithm.
+        algorithm: Algorithm,
+        /// How long it is, in bytes.
+        length: usize,
+    },
+}
+
+impl fmt::Display for JwtConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AudienceUndecided => f.write_str("no audience: name one, or say that any will do"),
+            Self::Crypto { algorithm } => write!(f, "the self-test of {algorithm} failed"),
+            Self::Empty(what) => write!(f, "the {what} is empty"),
+            Self::IssuerUndecided => f.write_str("no issuer: name one, or say that any will do"),
+            Self::LeewayTooLong => write!(f, "the leeway is over {} seconds", MAX_LEEWAY.as_secs()),
+            Self::NoAlgorithms => f.write_str("no algorithm: name those that tokens may be signed with"),
+            Self::SecretTooShort { algorithm, length } => {
+                write!(f, "the secret has {length} bytes; {algorithm} needs {} at least", algorithm.shortest_secret())
+            }
+        }
+    }
+}
+
+impl std::error::Error for JwtConfigError {}
