@@ -1,133 +1,84 @@
 //! Rate limits: rules, charges, verdicts, and the store that decides.
+//!
+//! A [`Rule`] says how much ([`Quota`]) whom (its key) may do. A request is charged under each of its route's rules; the
+//! [`RateLimitStore`] takes all charges in one step and answers with one [`Verdict`]; [`headers`] tells the client.
+//!
+//! What is where: [`Rate`] reads `100/min`; `quota` bounds the numbers; `token_bucket` and `fixed_window` are pure
+//! arithmetic on one `cell` and a given time; `cells` keeps a bounded number of them; `memory` makes a store
+//! of these.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroU64};
-use std::str::FromStr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
-use crate::source::Source;
 use crate::subject::{RuleId, Subject};
 
+mod cell;
+mod cells;
+mod fixed_window;
+pub mod headers;
+mod memory;
+mod quota;
+mod rate;
+mod rule;
+mod token_bucket;
+
+#[cfg(test)]
+mod tests;
+
+pub use headers::{HeaderFamilies, Policies};
+pub use memory::{MemoryStore, Stats};
+pub use quota::{Algorithm, MAX_PERIOD, MIN_PERIOD, Quota};
+pub use rate::{MAX_COUNT, Rate, RateError};
+pub use rule::{MAX_NAME, Rule};
+
 /// Where limits are counted.
+///
+/// `testing::limit::conformance` (feature `testing`) checks what is promised here; every implementation runs it.
 pub trait RateLimitStore: Send + Sync + 'static {
-    /// Charges of one request: all hold together, or none is spent (contract: see the architecture; fill in).
+    /// Takes the charges of one request: all hold together and are spent, or none is.
+    ///
+    /// - **Atomic.** Under any concurrency no limit admits more than its quota. With one charge the store admits exactly
+    ///   as many as fit; with several, two requests at the same instant may each find the other's spending in their way,
+    ///   and a store may then refuse one that a global lock would have let in.
+    /// - **Time** is the store's own and never goes back: with a shared store all nodes see the same one.
+    /// - **A refused charge costs nothing**, and neither do the others of its request.
+    /// - **Cost 0** asks whether a charge of 1 would be admitted, and spends nothing.
+    /// - **A cost above the limit** is refused, always; its `wait` is the time in which the limit becomes whole.
+    /// - **A changed quota** under the same rule reads what was counted under the new numbers, as no worse than a limit
+    ///   that is used up. A changed algorithm starts anew.
+    /// - No charges at all are admitted.
+    ///
+    /// # Errors
+    /// The store could not be asked or did not answer in time. Nothing is said about what was spent. What happens to the
+    /// request then is the caller's policy, never the store's.
     fn take(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>>;
 
-    /// How many nodes share this store, as last known.
+    /// How many nodes share this store, as last known: what a node divides by when it has to go on alone.
     fn nodes(&self) -> NonZeroU32 {
         NonZeroU32::MIN
     }
 }
 
-/// How much in which period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Quota {
-    /// How many in a period.
-    pub count: NonZeroU32,
-    /// The period; at least a second... (say what is checked).
-    pub period: Duration,
-    /// Token bucket: what can be spent at once.
-    pub burst: NonZeroU32,
-    /// How it is counted.
-    pub algorithm: Algorithm,
-}
+/// A shared store is a store.
+impl<S: RateLimitStore + ?Sized> RateLimitStore for Arc<S> {
+    fn take(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
+        (**self).take(charges)
+    }
 
-/// How a quota is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// Aligned to the Unix epoch.
-    FixedWindow,
-    /// GCRA.
-    TokenBucket,
-}
-
-/// "100/min"
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rate {
-    /// How many.
-    pub count: NonZeroU32,
-    /// In which period.
-    pub period: Duration,
-}
-
-/// Why a text is not a rate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateError(String);
-
-impl fmt::Display for RateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn nodes(&self) -> NonZeroU32 {
+        (**self).nodes()
     }
 }
 
-impl std::error::Error for RateError {}
-
-impl FromStr for Rate {
-    type Err = RateError;
-
-    fn from_str(_text: &str) -> Result<Self, RateError> {
-        Err(RateError("stub".into()))
-    }
-}
-
-/// A named limit.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    name: Arc<str>,
-    id: RuleId,
-    quota: Quota,
-    key: Source,
-    cost: NonZeroU32,
-}
-
-impl Rule {
-    /// A token bucket of `rate` whose burst is the rate's count, keyed by identity, else client; each request costs 1.
-    pub fn new(name: impl Into<Arc<str>>, rate: Rate) -> Self {
-        let name = name.into();
-        Self {
-            id: RuleId::of(&name),
-            name,
-            quota: Quota { count: rate.count, period: rate.period, burst: rate.count, algorithm: Algorithm::TokenBucket },
-            key: Source::identity_or_client(),
-            cost: NonZeroU32::MIN,
-        }
-    }
-
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The id.
-    pub fn id(&self) -> RuleId {
-        self.id
-    }
-
-    /// The quota.
-    pub fn quota(&self) -> Quota {
-        self.quota
-    }
-
-    /// The key.
-    pub fn key(&self) -> &Source {
-        &self.key
-    }
-
-    /// The cost of a request.
-    pub fn cost(&self) -> NonZeroU32 {
-        self.cost
-    }
-}
-
-/// What one request costs one subject under one rule.
+/// What one request costs one subject under one rule. Made by [`Rule::charge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The rule, for the overflow bucket.
+    /// The rule, for the bucket that new subjects share when a store is full.
     pub rule: RuleId,
-    /// Who pays.
+    /// Who pays; the rule is part of it.
     pub subject: Subject,
     /// The rule's quota, as it is now.
     pub quota: Quota,
@@ -141,19 +92,27 @@ pub struct Verdict {
     /// Whether all charges held, and were spent.
     pub admitted: bool,
     /// Which charge (index into what was asked) decided: the refused one with the longest wait, else the one with the
-    /// smallest share left.
+    /// smallest share left. The numbers below are that charge's.
     pub decided: usize,
-    /// That charge's limit as headers show it: burst of a token bucket, count of a window.
+    /// The limit as headers show it: burst of a token bucket, count of a window. 0 when nothing was asked.
     pub limit: u64,
     /// What is left of it after this request.
     pub remaining: u64,
-    /// Until the limit is whole again.
+    /// Until the limit is whole again; zero when it is.
     pub reset: Duration,
-    /// Until the request would be admitted; zero when it was.
+    /// Until the request would be admitted if nobody else spent; zero when it was.
     pub wait: Duration,
 }
 
-/// A store could not decide.
+impl Verdict {
+    /// Whole seconds after which a refused request is worth repeating: `wait` rounded up, at least 1 (RFC 9110, section
+    /// 10.2.3).
+    pub fn retry_after(&self) -> u64 {
+        headers::seconds_up(self.wait).max(1)
+    }
+}
+
+/// A store could not decide. The cause is for the log; there is nothing in it to act on.
 #[derive(Debug)]
 pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
 
@@ -166,7 +125,7 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the rate-limit store did not decide: {}", self.0)
+        f.write_str("the rate-limit store did not decide")
     }
 }
 
@@ -175,6 +134,3 @@ impl std::error::Error for StoreError {
         Some(&*self.0)
     }
 }
-
-#[allow(unused, reason = "stub")]
-const _: Option<NonZeroU64> = None;

@@ -1,0 +1,192 @@
+//! What an answer says about limits: `RateLimit`, `RateLimit-Policy`, `X-RateLimit-*` and `Retry-After`.
+//!
+//! The first two are the list form of the IETF draft (draft-ietf-httpapi-ratelimit-headers, 08 and later), whose items are
+//! structured fields (RFC 9651); the `X-` fields are what many clients read. All times are whole seconds from now.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::rule::{MAX_NAME, Rule};
+use super::{Quota, Verdict};
+
+/// `RateLimit`: what is left of the limit that decided.
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// `RateLimit-Policy`: the limits that hold here.
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// `X-RateLimit-Limit`.
+pub const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+/// `X-RateLimit-Remaining`.
+pub const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+/// `X-RateLimit-Reset`, in seconds from now.
+pub const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Which families of fields are sent. Both, unless said otherwise. `Retry-After` goes with each refusal whatever is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderFamilies {
+    /// `RateLimit` and `RateLimit-Policy`.
+    pub ratelimit: bool,
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    pub x_ratelimit: bool,
+}
+
+impl Default for HeaderFamilies {
+    fn default() -> Self {
+        Self { ratelimit: true, x_ratelimit: true }
+    }
+}
+
+/// The rules of a route as headers tell them, worked out once when the plan is made.
+///
+/// ```
+/// use http::HeaderMap;
+/// use portcullis_core::limit::{HeaderFamilies, Policies, Rule, Verdict};
+/// use std::{sync::Arc, time::Duration};
+///
+/// let policies = Policies::new(&[Arc::new(Rule::new("per-user", "100/min".parse()?))]);
+/// let verdict = Verdict {
+///     admitted: true,
+///     decided: 0,
+///     limit: 100,
+///     remaining: 50,
+///     reset: Duration::from_secs(30),
+///     wait: Duration::ZERO,
+/// };
+/// let mut headers = HeaderMap::new();
+/// policies.write(&verdict, HeaderFamilies::default(), &mut headers);
+/// assert_eq!(headers["ratelimit-policy"], r#""per-user";q=100;w=60"#);
+/// assert_eq!(headers["ratelimit"], r#""per-user";r=50;t=30"#);
+/// assert_eq!(headers["x-ratelimit-remaining"], "50");
+/// # Ok::<(), portcullis_core::limit::RateError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policies {
+    policy: HeaderValue,
+    /// Each rule's name as a structured string, quotes included.
+    names: Box<[Box<str>]>,
+}
+
+impl Policies {
+    /// For the rules whose charges a verdict will be about, in that order.
+    ///
+    /// A policy is `"name";q=LIMIT;w=SECONDS`: the most that can be spent at once and the time in which that comes back,
+    /// rounded up. For a token bucket of 100/min with burst 20 that is 20 in 12 seconds.
+    pub fn new(rules: &[Arc<Rule>]) -> Self {
+        let names: Box<[_]> = rules.iter().map(|rule| quoted(rule.name())).collect();
+        let mut policy = String::new();
+        for (rule, name) in rules.iter().zip(&names) {
+            let separator = if policy.is_empty() { "" } else { ", " };
+            let quota: Quota = rule.quota();
+            // Writing to a String cannot fail.
+            let _ = write!(policy, "{separator}{name};q={};w={}", quota.limit(), seconds_up(quota.whole_after()));
+        }
+        // Names are quoted down to visible ASCII, so this is a header value always; an empty one is never sent.
+        let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(""));
+        Self { policy, names }
+    }
+
+    /// Writes what `verdict` says into the head of an answer, replacing fields of the same names.
+    ///
+    /// For an admitted request the times say when the limit is whole; for a refused one when it would be admitted, which
+    /// is then the same as `Retry-After`. A map that can take no more fields is left as it is.
+    pub fn write(&self, verdict: &Verdict, families: HeaderFamilies, headers: &mut HeaderMap) {
+        let mut put = |name: HeaderName, value: HeaderValue| {
+            // A head that is full goes out without our fields rather than not at all.
+            let _ = headers.try_insert(name, value);
+        };
+        if !verdict.admitted {
+            put(RETRY_AFTER, number(verdict.retry_after()));
+        }
+        let Some(name) = self.names.get(verdict.decided) else { return };
+        let reset = if verdict.admitted { seconds_up(verdict.reset) } else { verdict.retry_after() };
+        if families.ratelimit {
+            put(RATELIMIT_POLICY, self.policy.clone());
+            put(
+                RATELIMIT,
+                Text::<LONGEST>::new()
+                    .add(name.as_bytes())
+                    .add(b";r=")
+                    .add_number(verdict.remaining)
+                    .add(b";t=")
+                    .add_number(reset)
+                    .value(),
+            );
+        }
+        if families.x_ratelimit {
+            put(X_RATELIMIT_LIMIT, number(verdict.limit));
+            put(X_RATELIMIT_REMAINING, number(verdict.remaining));
+            put(X_RATELIMIT_RESET, number(reset));
+        }
+    }
+}
+
+/// Whole seconds, rounded up: a client that comes back then does not come too early.
+pub(super) fn seconds_up(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
+
+/// A structured string (RFC 9651, section 3.3.3): printable ASCII in quotes, quote and backslash escaped. Of a name that is
+/// none (a [`problem`](Rule::problem) of its rule) what does not fit becomes `_`, and what is too long is cut.
+fn quoted(name: &str) -> Box<str> {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push('"');
+    for c in name.chars().take(MAX_NAME) {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            ' '..='~' => text.push(c),
+            _ => text.push('_'),
+        }
+    }
+    text.push('"');
+    text.into()
+}
+
+fn number(number: u64) -> HeaderValue {
+    // Not HeaderValue's own conversion, which allocates twice.
+    Text::<20>::new().add_number(number).value()
+}
+
+/// The longest name, all of it escaped, and two numbers.
+const LONGEST: usize = 2 * MAX_NAME + 64;
+
+/// A header value in the making, on the stack: the only allocation is the value's own.
+struct Text<const MAX: usize> {
+    bytes: [u8; MAX],
+    len: usize,
+}
+
+impl<const MAX: usize> Text<MAX> {
+    const fn new() -> Self {
+        Self { bytes: [0; MAX], len: 0 }
+    }
+
+    fn add(&mut self, text: &[u8]) -> &mut Self {
+        if let Some(place) = self.bytes.get_mut(self.len..).and_then(|rest| rest.get_mut(..text.len())) {
+            place.copy_from_slice(text);
+            self.len += text.len();
+        }
+        self
+    }
+
+    fn add_number(&mut self, mut number: u64) -> &mut Self {
+        // Twenty digits hold every 64-bit number; filled from the last.
+        let mut digits = [b'0'; 20];
+        let mut first = digits.len();
+        for (index, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+            first = index;
+            if number == 0 {
+                break;
+            }
+        }
+        self.add(digits.get(first..).unwrap_or_default())
+    }
+
+    fn value(&self) -> HeaderValue {
+        let text = self.bytes.get(..self.len).unwrap_or_default();
+        HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("0"))
+    }
+}

@@ -1,0 +1,3 @@
+//! What an implementation of our traits runs to prove itself.
+
+pub mod limit;
