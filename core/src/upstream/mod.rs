@@ -1,35 +1,83 @@
-//! What stands behind: endpoints, pickers, leases, the breaker.
+//! What stands behind the gateway: the fifth step, *pick*, and the breaker before it.
+//!
+//! An upstream's [`Pool`] is its [`Endpoint`]s; an [`UpstreamPicker`] chooses one of them, and the [`Lease`] that comes
+//! of it counts the request in flight until it is dropped. A [`Breaker`] stops asking an upstream that does not
+//! answer.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use portcullis_core::upstream::{Ask, Pool, RoundRobin, Snapshot, Tried};
+//!
+//! let servers = [("http://127.0.0.1:7011".parse()?, 1.try_into()?), ("http://127.0.0.1:7012".parse()?, 2.try_into()?)];
+//! let snapshot = Snapshot::new(servers, None);
+//! let picker = Arc::new(RoundRobin::new(&snapshot));
+//! let pool = Pool::new("orders", snapshot, picker);
+//!
+//! let mut tried = Tried::new();
+//! let first = pool.pick(&Ask { key: None, tried: tried.as_slice(), random: 7 }).ok_or("no endpoint")?;
+//! assert_eq!(first.endpoint().authority(), "127.0.0.1:7012");
+//! assert_eq!(first.endpoint().in_flight(), 1);
+//!
+//! // That one did not answer: the next pick leaves it out.
+//! tried.insert(first.index());
+//! let second = pool.pick(&Ask { key: None, tried: tried.as_slice(), random: 7 }).ok_or("no endpoint")?;
+//! assert_eq!(second.endpoint().authority(), "127.0.0.1:7011");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use std::sync::Arc;
+mod breaker;
+mod endpoint;
+mod least_request;
+mod pool;
+mod round_robin;
+mod snapshot;
+mod url;
+
+pub use breaker::{Breaker, BreakerBuilder, BreakerState, Open, Permit};
+pub use endpoint::Endpoint;
+pub use least_request::LeastRequest;
+pub use pool::{Lease, Pool, Tried};
+pub use round_robin::RoundRobin;
+pub use snapshot::{Member, Snapshot};
+pub use url::{ACCEPTED_URLS, EndpointUrl, EndpointUrlError, Scheme};
 
 /// Chooses one endpoint of a pool.
+///
+/// A picker is made for one [`Snapshot`] and lives as long as that: what is expensive happens when it is made. It is
+/// asked by every worker at once, on the request path: no await, no allocation, no lock; it is immutable but for
+/// atomics. It makes no difference between healthy and unhealthy endpoints: a snapshot holds those that may be used.
+///
+/// An index outside `pool` counts as none. What is chosen is only counted as in flight afterwards, by the [`Lease`], so
+/// two workers that pick at the same moment may see the same counts; that costs balance, never correctness.
+///
+/// ```
+/// use portcullis_core::upstream::{Ask, EndpointIndex, Snapshot, UpstreamPicker};
+///
+/// /// Always the first that was not tried: the others are spares.
+/// struct InOrder;
+///
+/// impl UpstreamPicker for InOrder {
+///     fn pick(&self, pool: &Snapshot, ask: &Ask<'_>) -> Option<EndpointIndex> {
+///         (0..pool.members().len()).map(EndpointIndex).find(|index| !ask.tried.contains(index))
+///     }
+/// }
+/// ```
 pub trait UpstreamPicker: Send + Sync + 'static {
     /// The endpoint to use, or none when all that remain were tried.
     fn pick(&self, pool: &Snapshot, ask: &Ask<'_>) -> Option<EndpointIndex>;
 }
 
-/// An index into a [`Snapshot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An index into [`Snapshot::members`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointIndex(pub usize);
-
-/// The endpoints of a pool at one time.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// In the configuration's order.
-    pub endpoints: Box<[Arc<Endpoint>]>,
-}
 
 /// What a picker may look at besides the pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// A key for pickers that hash.
+    /// A hash of what the request is known by, for pickers that keep equal keys on one endpoint.
     pub key: Option<u64>,
-    /// Already tried for this request.
+    /// Already tried for this request, each once; never picked again. See [`Tried`].
     pub tried: &'a [EndpointIndex],
-    /// Randomness for this pick.
+    /// Fresh randomness for this pick, all 64 bits of it.
     pub random: u64,
 }
-
-/// One server of an upstream.
-#[derive(Debug)]
-pub struct Endpoint {}
