@@ -1,1 +1,317 @@
-//! stub
+//! Steps 1 to 3 of the eight: route, authenticate, limit. What they let through is [`Admitted`], and nothing else can make
+//! one, so that forwarding a request that was not admitted does not compile.
+//!
+//! The steps read nothing but the plan, the request's head and the [`Services`]; `explain` calls the same functions.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+
+use crate::auth::{Auth, AuthError, Identity, bearer};
+use crate::limit::{Charge, RateLimitStore, Verdict};
+use crate::plan::{Access, EncodedSeparators, Limits, Plan, Rewrite, Route};
+use crate::rejection::Rejection;
+use crate::route::{CanonicalPath, Found, Missed, RouteIndex, canonical_host, canonicalise};
+use crate::source::Facts;
+use crate::subject::SubjectKey;
+use crate::time::Clock;
+
+/// The longest request target that is looked at, in bytes (RFC 9112, section 3: at least 8000 octets).
+pub const MAX_TARGET: usize = 8 * 1024;
+
+/// What the steps ask beside the plan.
+#[derive(Clone, Copy)]
+pub struct Services<'s> {
+    /// Tells the time.
+    pub clock: &'s Clock,
+    /// Counts.
+    pub store: &'s dyn RateLimitStore,
+    /// What subjects are hashed under.
+    pub subjects: &'s SubjectKey,
+}
+
+impl std::fmt::Debug for Services<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("clock", self.clock).finish_non_exhaustive()
+    }
+}
+
+/// The head of a request, identity headers already removed ([`Plan::identity_headers`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'r> {
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// The fields.
+    pub headers: &'r HeaderMap,
+    /// The method.
+    pub method: &'r Method,
+    /// The target.
+    pub uri: &'r Uri,
+    /// The protocol's version, which decides whether a host must be named.
+    pub version: Version,
+}
+
+/// The outcome of step 1: the route, and the request's canonical form that every later step reads.
+#[derive(Debug)]
+pub struct Routed<'p, 'r> {
+    plan: &'p Plan,
+    head: Head<'r>,
+    host: Cow<'r, str>,
+    path: CanonicalPath<'r>,
+    found: Found,
+    route: &'p Route,
+}
+
+/// A request that passed steps 1 to 3. Small, and never the request itself.
+#[derive(Debug)]
+#[expect(clippy::manual_non_exhaustive, reason = "the attribute would let the rest of this crate make one")]
+pub struct Admitted<'p> {
+    /// Who it is from; none on a public route.
+    pub identity: Option<Arc<Identity>>,
+    /// Its route.
+    pub route: &'p Route,
+    /// The route's place in the plan.
+    pub index: RouteIndex,
+    /// What the store said; none when the route has no limits.
+    pub verdict: Option<Verdict>,
+    /// The verifier that accepted it.
+    pub auth: Option<&'p Auth>,
+    /// Nobody else can write this field, so nobody else can make the struct.
+    _admitted: (),
+}
+
+/// A refusal, and how far the request had come: what the log wants to know.
+#[derive(Debug)]
+pub struct Refused {
+    /// Who it was from, when that was found out.
+    pub identity: Option<Arc<Identity>>,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        Self { identity: None, rejection }
+    }
+}
+
+/// Step 1: the request's canonical host and path, and the route they belong to.
+///
+/// # Errors
+/// 400 for a host or path that is malformed or ambiguous, 414 for a target over [`MAX_TARGET`], 404, 405.
+pub fn route<'p, 'r>(plan: &'p Plan, head: Head<'r>) -> Result<Routed<'p, 'r>, Rejection> {
+    if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_TARGET) {
+        return Err(Rejection::UriTooLong);
+    }
+    let host = request_host(head)?;
+    let path = canonicalise(head.uri.path()).map_err(|error| Rejection::BadRequest(error.as_str()))?;
+    let found = match plan.table.find(&host, path.as_str(), head.method) {
+        Ok(found) => found,
+        // Before anybody is told that there is nothing: a path that can be read in two ways is not looked up at all.
+        Err(_) if path.has_encoded_separator() => return Err(AMBIGUOUS),
+        Err(Missed::MethodNotAllowed { allow }) => {
+            return Err(Rejection::MethodNotAllowed { allow: allow_value(allow) });
+        }
+        Err(Missed::NotFound) => return Err(Rejection::NotFound),
+    };
+    let route = plan.routes.get(found.route().as_usize()).ok_or(Rejection::Internal)?;
+    if path.has_encoded_separator() && route.encoded_separators == EncodedSeparators::Reject {
+        return Err(AMBIGUOUS);
+    }
+    Ok(Routed { plan, head, host, path, found, route })
+}
+
+const AMBIGUOUS: Rejection = Rejection::BadRequest("the path has an encoded slash or backslash");
+
+/// The value of `Allow` (RFC 9110, section 10.2.1).
+fn allow_value(methods: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The one host of a request (RFC 9112, section 3.2): the target's when it has one, and then `Host` must agree.
+fn request_host<'r>(head: Head<'r>) -> Result<Cow<'r, str>, Rejection> {
+    const BAD: Rejection = Rejection::BadRequest("the Host is not a host");
+    let mut lines = head.headers.get_all(http::header::HOST).iter();
+    let line = match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(line.to_str().map_err(|_| BAD)?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Rejection::BadRequest("there is more than one Host")),
+    };
+    let named = line.map(canonical_host).transpose().map_err(|_| BAD)?;
+    match (head.uri.authority(), named) {
+        (None, Some(named)) => Ok(named),
+        (None, None) if head.version == Version::HTTP_11 => Err(Rejection::BadRequest("there is no Host")),
+        (None, None) => Ok(Cow::Borrowed("")),
+        (Some(authority), None) => canonical_host(authority.as_str()).map_err(|_| BAD),
+        (Some(authority), Some(named)) => {
+            let target = canonical_host(authority.as_str()).map_err(|_| BAD)?;
+            let port = |port: Option<u16>| port.unwrap_or(80);
+            let same_port = line.is_none_or(|line| port(authority.port_u16()) == port(port_of(line)));
+            if target == named && same_port {
+                Ok(target)
+            } else {
+                Err(Rejection::BadRequest("the target and the Host disagree"))
+            }
+        }
+    }
+}
+
+/// The port behind a host that is known to be one.
+fn port_of(host: &str) -> Option<u16> {
+    host.rsplit_once(':')?.1.parse().ok()
+}
+
+impl<'p, 'r> Routed<'p, 'r> {
+    /// The route.
+    pub fn route(&self) -> &'p Route {
+        self.route
+    }
+
+    /// The route's place in the plan.
+    pub fn index(&self) -> RouteIndex {
+        self.found.route()
+    }
+
+    /// The canonical path.
+    pub fn path(&self) -> &CanonicalPath<'r> {
+        &self.path
+    }
+
+    /// The canonical host; empty when the request names none.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What sources may read, with or without an identity.
+    pub fn facts<'a>(&'a self, identity: Option<&'a Identity>) -> Facts<'a> {
+        Facts {
+            client: self.head.client,
+            headers: self.head.headers,
+            host: &self.host,
+            identity,
+            method: self.head.method,
+            params: self.plan.table.params(&self.found, self.path.as_str()),
+            path: self.path.as_str(),
+            query: self.head.uri.query(),
+        }
+    }
+
+    /// Steps 2 and 3.
+    ///
+    /// # Errors
+    /// Whatever [`authenticate`] and [`limit`] refuse with.
+    pub async fn admit(&self, services: Services<'_>) -> Result<Admitted<'p>, Refused> {
+        let (identity, auth) = match &self.route.access {
+            Access::Public => (None, None),
+            Access::Verified(verifiers) => {
+                let auth =
+                    verifiers.first().and_then(|index| self.plan.auths.get(index.0)).ok_or(Rejection::Internal)?;
+                (Some(authenticate(auth, &self.facts(None), services).await?), Some(auth))
+            }
+        };
+        match limit(&self.route.limits, &self.facts(identity.as_deref()), services).await {
+            Ok(verdict) => {
+                Ok(Admitted { auth, identity, index: self.index(), route: self.route, verdict, _admitted: () })
+            }
+            Err(rejection) => Err(Refused { identity, rejection }),
+        }
+    }
+
+    /// The path that the upstream is asked for.
+    ///
+    /// # Errors
+    /// 400 when a value that the route's template needs is absent or cannot be one segment.
+    pub fn upstream_path(&self, rewrite: &Rewrite, identity: Option<&Identity>) -> Result<Cow<'_, str>, Rejection> {
+        match rewrite {
+            Rewrite::Keep => Ok(Cow::Borrowed(self.path.as_str())),
+            Rewrite::StripPrefix(prefix) => {
+                // The route's pattern begins with the prefix (compile checks it), so it can only be missing by our fault.
+                let rest = self.path.as_str().strip_prefix(&**prefix).ok_or(Rejection::Internal)?;
+                Ok(if rest.starts_with('/') { Cow::Borrowed(rest) } else { Cow::Owned(format!("/{rest}")) })
+            }
+            Rewrite::Template(template) => {
+                const UNFIT: Rejection = Rejection::BadRequest("the request lacks a value that this route needs");
+                let rendered = template.render(&self.facts(identity)).map_err(|_| UNFIT)?;
+                // An empty {rest} between slashes leaves two of them: what is forwarded is canonical all the same.
+                let path = canonicalise(&rendered).map_err(|_| UNFIT)?;
+                Ok(Cow::Owned(path.to_string()))
+            }
+        }
+    }
+}
+
+/// Step 2: the identity behind the request's token.
+///
+/// Only failed verifications are counted, for each client, and a client over its bound is refused before a signature is
+/// checked; a token that was verified before still passes.
+///
+/// # Errors
+/// 401 without a token or with a bad one, 429 after too many failures, 503 when there are no keys.
+pub async fn authenticate(auth: &Auth, facts: &Facts<'_>, services: Services<'_>) -> Result<Arc<Identity>, Rejection> {
+    let token = match bearer(facts.headers) {
+        Ok(Some(token)) => token,
+        Ok(None) => return Err(Rejection::MissingToken),
+        Err(AuthError::Unavailable) => return Err(Rejection::VerifierUnavailable),
+        Err(AuthError::Invalid(reason)) => return Err(failed(auth, reason, facts, services).await),
+    };
+    let now = services.clock.unix();
+    if let Some(identity) = auth.verifier.recall(token, now) {
+        return Ok(identity);
+    }
+    if let Some(charge) = failure_charge(auth, 0, facts, services) {
+        // Only an answer refuses: a store that does not decide must not keep good tokens out.
+        if let Ok(verdict) = services.store.take(&[charge]).await
+            && !verdict.admitted
+        {
+            return Err(Rejection::TooManyFailures { retry_after: verdict.wait });
+        }
+    }
+    match auth.verifier.verify(token, now).await {
+        Ok(identity) => Ok(identity),
+        Err(AuthError::Unavailable) => Err(Rejection::VerifierUnavailable),
+        Err(AuthError::Invalid(reason)) => Err(failed(auth, reason, facts, services).await),
+    }
+}
+
+/// Counts a failed verification against its client.
+async fn failed(auth: &Auth, reason: &'static str, facts: &Facts<'_>, services: Services<'_>) -> Rejection {
+    if let Some(charge) = failure_charge(auth, 1, facts, services)
+        && let Err(error) = services.store.take(&[charge]).await
+    {
+        tracing::warn!(%error, verifier = &*auth.name, "a failed verification was not counted");
+    }
+    Rejection::InvalidToken { reason }
+}
+
+fn failure_charge(auth: &Auth, cost: u32, facts: &Facts<'_>, services: Services<'_>) -> Option<Charge> {
+    auth.failures.as_ref().map(|rule| Charge { cost, ..rule.charge(services.subjects, facts) })
+}
+
+/// Step 3: all the limits of a request, together or not at all.
+///
+/// # Errors
+/// 429 when one does not hold, 503 when the store does not decide.
+pub async fn limit(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> Result<Option<Verdict>, Rejection> {
+    let Some(first) = limits.rules.first() else { return Ok(None) };
+    let first = first.charge(services.subjects, facts);
+    // On the stack, filled up with copies and cut to length: no allocation.
+    let charges: [Charge; Limits::MOST] = std::array::from_fn(|place| match limits.rules.get(place) {
+        Some(rule) if place > 0 => rule.charge(services.subjects, facts),
+        _ => first,
+    });
+    let charges = charges.get(..limits.rules.len()).ok_or(Rejection::Internal)?;
+    match services.store.take(charges).await {
+        Ok(verdict) if verdict.admitted => Ok(Some(verdict)),
+        Ok(verdict) => {
+            let rule = limits.rules.get(verdict.decided).ok_or(Rejection::Internal)?;
+            Err(Rejection::Limited { rule: Arc::clone(rule.shared_name()), verdict })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a limit was not decided");
+            Err(Rejection::StoreUnavailable)
+        }
+    }
+}

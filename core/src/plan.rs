@@ -1,1 +1,195 @@
-//! stub
+//! The validated run-time description: what every request is decided by. Immutable; a reload makes another.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::auth::{Auth, IdentityHeaders};
+use crate::limit::{Policies, Rule};
+use crate::route::{Pattern, Table};
+use crate::template::PathTemplate;
+use crate::upstream::{EndpointUrl, Snapshot, UpstreamPicker};
+
+/// Everything a request is decided by. After it is made nothing is looked up by a string and nothing is validated again.
+#[derive(Debug)]
+pub struct Plan {
+    /// The verifiers, by [`AuthIndex`].
+    pub auths: Box<[Auth]>,
+    /// The headers that some verifier sets, removed from every request that arrives.
+    pub identity_headers: IdentityHeaders,
+    /// The routes, by the table's [`RouteIndex`](crate::route::RouteIndex).
+    pub routes: Box<[Route]>,
+    /// Which route a request belongs to.
+    pub table: Table,
+    /// The upstreams, by [`UpstreamIndex`].
+    pub upstreams: Box<[Upstream]>,
+}
+
+/// A verifier's place in [`Plan::auths`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthIndex(pub usize);
+
+/// An upstream's place in [`Plan::upstreams`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamIndex(pub usize);
+
+/// What happens to the requests of one route.
+#[derive(Debug)]
+pub struct Route {
+    /// Who may pass.
+    pub access: Access,
+    /// What becomes of `%2F` and `%5C` in the path.
+    pub encoded_separators: EncodedSeparators,
+    /// All of these hold, together or not at all.
+    pub limits: Limits,
+    /// The largest body it takes, in bytes; none is no bound.
+    pub max_body_size: Option<u64>,
+    /// Its name in logs, metrics and reports.
+    pub name: Arc<str>,
+    /// The pattern that its path was given as.
+    pub pattern: Pattern,
+    /// What answers.
+    pub target: Target,
+    /// The whole request to the response's head, less what was spent waiting for the client's own bytes.
+    pub timeout: Duration,
+}
+
+/// Who may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody; nobody is identified.
+    Public,
+    /// Who one of these verifiers accepts.
+    Verified(Box<[AuthIndex]>),
+}
+
+/// What becomes of `%2F` and `%5C` in a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedSeparators {
+    /// Forwarded as they came, never taken as separators.
+    Keep,
+    /// 400.
+    #[default]
+    Reject,
+}
+
+/// The rules of a route, with the header that announces them made once.
+#[derive(Debug)]
+pub struct Limits {
+    /// The value of `RateLimit-Policy`.
+    pub policies: Policies,
+    /// The rules, at most [`Limits::MOST`].
+    pub rules: Box<[Arc<Rule>]>,
+}
+
+impl Limits {
+    /// How many rules one route may name: their charges live on the stack.
+    pub const MOST: usize = 8;
+
+    /// The limits of a route.
+    pub fn new(rules: Box<[Arc<Rule>]>) -> Self {
+        Self { policies: Policies::new(&rules), rules }
+    }
+}
+
+/// What answers a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Target {
+    /// The gateway, with a fixed response.
+    Respond(Respond),
+    /// A named upstream.
+    Upstream {
+        /// Which path it is asked for.
+        rewrite: Rewrite,
+        /// Which one.
+        upstream: UpstreamIndex,
+    },
+}
+
+/// A fixed response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respond {
+    /// Its body.
+    pub body: Bytes,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// Its status.
+    pub status: StatusCode,
+}
+
+/// Which path an upstream is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// The canonical path as it is.
+    Keep,
+    /// The canonical path without this many leading bytes: a literal prefix of the route's pattern.
+    StripPrefix(Box<str>),
+    /// A template.
+    Template(PathTemplate),
+}
+
+/// A named upstream as configured; its pool, breaker and connections live elsewhere and outlive the plan.
+#[derive(Debug)]
+pub struct Upstream {
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// When it is left alone.
+    pub breaker: BreakerSettings,
+    /// How long a connection may take; over it 504.
+    pub connect_timeout: Duration,
+    /// Idle connections kept for each server, all workers together.
+    pub idle_connections: usize,
+    /// Its name.
+    pub name: Arc<str>,
+    /// How long the upstream may take no bytes that are there to be sent; over it 504.
+    pub send_timeout: Duration,
+    /// Its servers, at least one.
+    pub servers: Box<[Server]>,
+    /// One attempt: from the last byte of the request sent to the complete head of the response; over it 504.
+    pub timeout: Duration,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub url: EndpointUrl,
+    /// Its share of the requests, relative to its siblings'.
+    pub weight: NonZeroU32,
+}
+
+/// When an upstream is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// So many failures in a row open it.
+    pub failures: NonZeroU32,
+    /// Statuses that count as failures, beside no answer at all.
+    pub on: Box<[StatusCode]>,
+    /// So many requests at a time try it out after that.
+    pub probes: NonZeroU32,
+    /// It rests for so long.
+    pub recovery: Duration,
+}
+
+/// How an endpoint is chosen: a name, and what makes the picker for a pool's snapshot.
+#[derive(Clone)]
+pub struct Balance {
+    /// As configured, such as "round-robin"; two of one name are the same.
+    pub name: Arc<str>,
+    /// Makes the picker; called anew whenever the pool changes.
+    pub picker: Arc<MakePicker>,
+}
+
+/// Makes the picker for a pool's snapshot.
+pub type MakePicker = dyn Fn(&Snapshot) -> Arc<dyn UpstreamPicker> + Send + Sync;
+
+impl fmt::Debug for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Balance").field(&self.name).finish()
+    }
+}
