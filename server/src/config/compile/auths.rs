@@ -1,0 +1,235 @@
+//! `[auth.*]`.
+
+use std::sync::Arc;
+
+use portcullis_core::auth::{Algorithm, Auth, Forward, JwtConfigError};
+use portcullis_core::limit::Rule;
+use portcullis_core::source::Source;
+
+use super::{Problems, headers, limits};
+use crate::config::problem::Problem;
+use crate::config::resolve::Secret;
+use crate::config::schema::auth::Auth as Written;
+use crate::config::span::{At, Given, Text};
+use crate::config::suggest::{did_you_mean, listed};
+use crate::parts::{self, JwtSettings};
+
+/// A word that means that nobody is asked, so that no verifier can be called so.
+pub(super) const NONE: &str = "none";
+
+/// What an issuer or audience may say instead of a name: that it is not checked.
+const ANY: &str = "any";
+
+/// How many failed verifications a client may have unless the file says.
+const FAILURES: &str = "30/min";
+
+/// The verifiers, each with what it was made from.
+pub(super) fn compile(written: &[Written], problems: &mut Problems) -> Vec<(Auth, JwtSettings)> {
+    written.iter().filter_map(|auth| one(auth, problems)).collect()
+}
+
+fn one(written: &Written, problems: &mut Problems) -> Option<(Auth, JwtSettings)> {
+    let name: Arc<str> = written.name.value.as_str().into();
+    if &*name == NONE {
+        let problem = Problem::error(&written.name.span, "a verifier cannot be called `none`");
+        problems.note(problem.label("`auth = \"none\"` makes a route public"));
+    }
+    if let Given::Broken = written.kind {
+        // What else it must say depends on its kind.
+        return None;
+    }
+    if written.kind.is_absent() {
+        missing(written, "kind", "`kind = \"jwt\"`", problems);
+    }
+    if let Given::Value(id) = &written.id
+        && id.value.is_empty()
+    {
+        problems.note(Problem::error(&id.span, "`id` names no claim").hint("leave it out for \"sub\""));
+    }
+    // Each of these notes what is wrong with it before the first one missing ends the work.
+    let failures = failures(&name, &written.failures, problems);
+    let forward = forward(&written.forward, problems);
+    let algorithms = algorithms(written, problems);
+    let issuer = issuer(written, problems);
+    let audience = audience(written, problems);
+    let secret = secret(written, problems);
+    let settings = JwtSettings {
+        algorithms: algorithms?,
+        audience: audience?,
+        id_claim: written.id.get().map_or_else(|| "sub".to_owned(), |id| id.value.clone()),
+        issuer: issuer?,
+        leeway: written.leeway.get().map(|leeway| leeway.value),
+        name: Arc::clone(&name),
+        secret: secret?,
+    };
+    match parts::verifier(&settings) {
+        Ok(verifier) => {
+            let forward_token = written.forward_token.get().is_some_and(|forward| forward.value);
+            Some((Auth { name, verifier, failures: failures?, forward: forward?, forward_token }, settings))
+        }
+        Err(error) => {
+            problems.note(unfit(written, &settings.algorithms, error));
+            None
+        }
+    }
+}
+
+fn missing(written: &Written, key: &str, accepted: &str, problems: &mut Problems) {
+    let problem = Problem::error(&written.span, format!("[auth.{}] needs `{key}`", written.name.value));
+    problems.note(problem.accepted(accepted));
+}
+
+fn algorithms(written: &Written, problems: &mut Problems) -> Option<Vec<Algorithm>> {
+    let names = || Algorithm::ALL.iter().map(|algorithm| algorithm.as_str());
+    let list = match &written.algorithms {
+        Given::Absent => {
+            missing(written, "algorithms", "`algorithms = [\"HS256\"]`; there is no default", problems);
+            return None;
+        }
+        Given::Broken => return None,
+        Given::Value(list) => list,
+    };
+    if list.value.is_empty() {
+        problems
+            .note(Problem::error(&list.span, "`algorithms` is empty: no token could pass").accepted(listed(names())));
+        return None;
+    }
+    let mut algorithms = Vec::new();
+    for text in &list.value {
+        match text.value.parse::<Algorithm>() {
+            Ok(algorithm) => algorithms.push(algorithm),
+            Err(_) if text.unset => algorithms.push(Algorithm::HS256),
+            Err(_) => {
+                let unbuilt = ["RS", "PS", "ES", "Ed"].iter().any(|family| text.value.starts_with(family));
+                let what = if unbuilt { "is not built yet" } else { "is not an algorithm" };
+                let problem = Problem::error(&text.span, format!("`{}` {what}", text.shown()));
+                let hint = did_you_mean(&text.written, names()).filter(|_| !unbuilt);
+                problems.note(problem.accepted(listed(names())).maybe_hint(hint));
+            }
+        }
+    }
+    (algorithms.len() == list.value.len()).then_some(algorithms)
+}
+
+/// The issuer; none within for any.
+fn issuer(written: &Written, problems: &mut Problems) -> Option<Option<String>> {
+    match &written.issuer {
+        Given::Absent => {
+            let accepted = "the `iss` of your tokens, such as `issuer = \"https://login.shop.test\"`; \"any\" if it is not to be checked";
+            missing(written, "issuer", accepted, problems);
+            None
+        }
+        Given::Broken => None,
+        Given::Value(text) if text.value.is_empty() => {
+            problems
+                .note(Problem::error(&text.span, "`issuer` is empty").hint("write \"any\" if it is not to be checked"));
+            None
+        }
+        Given::Value(text) if text.value == ANY => {
+            note_any(text, "issuer", problems);
+            Some(None)
+        }
+        Given::Value(text) => Some(Some(text.value.clone())),
+    }
+}
+
+/// The audiences; none within for any.
+fn audience(written: &Written, problems: &mut Problems) -> Option<Option<Vec<String>>> {
+    let list = match &written.audience {
+        Given::Absent => {
+            let accepted = "the `aud` of tokens for this gateway, such as `audience = [\"shop\"]`; \"any\" if it is not to be checked";
+            missing(written, "audience", accepted, problems);
+            return None;
+        }
+        Given::Broken => return None,
+        Given::Value(list) => list,
+    };
+    if let [text] = &*list.value
+        && text.value == ANY
+    {
+        note_any(text, "audience", problems);
+        return Some(None);
+    }
+    if list.value.is_empty() || list.value.iter().any(|text| text.value.is_empty() || text.value == ANY) {
+        let problem =
+            Problem::error(&list.span, "`audience` must name at least one audience, and nothing but audiences");
+        problems.note(problem.hint("write \"any\" alone if it is not to be checked"));
+        return None;
+    }
+    Some(Some(list.value.iter().map(|text| text.value.clone()).collect()))
+}
+
+fn note_any(text: &Text, what: &str, problems: &mut Problems) {
+    let warning = Problem::warning(&text.span, format!("the {what} of tokens is not checked"));
+    problems.note(warning.label(format!("a token of any {what} passes if its signature is right")));
+}
+
+fn secret(written: &Written, problems: &mut Problems) -> Option<Secret> {
+    if written.secret.is_absent() {
+        missing(written, "secret", "`secret = \"${JWT_SECRET}\"` or `secret = \"file:jwt.key\"`", problems);
+    }
+    let secret = written.secret.get()?;
+    if secret.value.reveal().is_empty() {
+        problems.note(Problem::error(&secret.span, format!("the secret of [auth.{}] is empty", written.name.value)));
+        return None;
+    }
+    Some(secret.value.clone())
+}
+
+/// A verifier that could not be made, at the key that is at fault.
+fn unfit(written: &Written, algorithms: &[Algorithm], error: JwtConfigError) -> Problem {
+    let span = |given: Option<&crate::config::span::Span>| given.unwrap_or(&written.span).clone();
+    let secret = span(written.secret.get().map(|at| &at.span));
+    match error {
+        JwtConfigError::SecretTooShort { algorithm, length } => {
+            // The most demanding one, so that a longer secret is not refused again.
+            let most =
+                algorithms.iter().copied().max_by_key(|algorithm| algorithm.shortest_secret()).unwrap_or(algorithm);
+            Problem::error(&secret, format!("the secret of [auth.{}] is too short", written.name.value))
+                .label(format!("{length} bytes; {most} needs {} at least", most.shortest_secret()))
+                .note("a secret shorter than the hash can be guessed (RFC 7518, section 3.2)")
+                .hint("make one with `openssl rand -base64 64`")
+        }
+        JwtConfigError::LeewayTooLong => {
+            Problem::error(&span(written.leeway.get().map(|at| &at.span)), error.to_string()).accepted("up to \"60s\"")
+        }
+        _ => Problem::error(&written.span, error.to_string()),
+    }
+}
+
+/// The rule for failed verifications; none within for "off".
+fn failures(name: &str, given: &Given<Text>, problems: &mut Problems) -> Option<Option<Arc<Rule>>> {
+    let rate = match given {
+        Given::Broken => return None,
+        Given::Absent => FAILURES.parse().ok()?,
+        Given::Value(text) if text.value == "off" => return Some(None),
+        Given::Value(text) => limits::rate(text, problems)?,
+    };
+    let client: Source = "client".parse().ok()?;
+    Some(Some(Arc::new(Rule::new(format!("auth/{name}/failures"), rate).keyed_by(client))))
+}
+
+fn forward(pairs: &[(At<String>, Text)], problems: &mut Problems) -> Option<Box<[Forward]>> {
+    let mut forward: Vec<Forward> = Vec::new();
+    for (name, claim) in pairs {
+        let Some(header) = headers::for_claim(name, problems) else { continue };
+        if claim.value.is_empty() {
+            problems.note(
+                Problem::error(&claim.span, "this names no claim").accepted("the name of a claim, such as \"sub\""),
+            );
+            continue;
+        }
+        // Upstreams that fold names would see one header where there are two.
+        if forward.iter().any(|other| folded(other.header.as_str()) == folded(header.as_str())) {
+            let problem = Problem::error(&name.span, format!("two claims are forwarded as `{header}`"));
+            problems.note(problem.note("upper and lower case, and `-` and `_`, make no difference"));
+            continue;
+        }
+        forward.push(Forward { header, claim: claim.value.as_str().into() });
+    }
+    (forward.len() == pairs.len()).then(|| forward.into())
+}
+
+fn folded(name: &str) -> String {
+    name.chars().map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' }).collect()
+}

@@ -1,0 +1,184 @@
+//! `[limits.*]`, and the limits that stand inside a route.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use portcullis_core::limit::{Algorithm, Rate, Rule};
+use portcullis_core::source::{self, Source};
+
+use super::Problems;
+use crate::config::problem::Problem;
+use crate::config::schema::limits::{Limit, Named, Use};
+use crate::config::span::{At, Text};
+use crate::config::suggest::did_you_mean;
+
+/// The named limits.
+#[derive(Debug)]
+pub(super) struct Rules<'f> {
+    named: Vec<NamedRule<'f>>,
+    /// The names of limits written inside routes so far: two of one name would share their budgets.
+    made: RefCell<HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct NamedRule<'f> {
+    name: &'f At<String>,
+    /// None when it is broken, which has been noted.
+    rule: Option<Arc<Rule>>,
+    used: Cell<bool>,
+}
+
+impl<'f> Rules<'f> {
+    pub(super) fn compile(named: &'f [Named], problems: &mut Problems) -> Self {
+        let rules = named.iter().map(|named| NamedRule {
+            name: &named.name,
+            rule: rule(&named.name.value, &named.limit, problems).map(Arc::new),
+            used: Cell::new(false),
+        });
+        Self { named: rules.collect(), made: RefCell::default() }
+    }
+
+    /// The rules of one route. An inline one is called as the route is, with a number behind where that name is taken.
+    pub(super) fn of_route(&self, route: &str, uses: &[Use], problems: &mut Problems) -> Vec<At<Arc<Rule>>> {
+        let mut rules: Vec<At<Arc<Rule>>> = Vec::new();
+        for each in uses {
+            let short;
+            let (rule, span) = match each {
+                Use::Inline(limit) => (self.inline(route, limit, problems), &limit.span),
+                Use::Short(text) if is_rate(text) => {
+                    short = Limit::short(text.clone());
+                    (self.inline(route, &short, problems), &text.span)
+                }
+                Use::Short(text) => (self.named(text, problems), &text.span),
+            };
+            let Some(rule) = rule else { continue };
+            if rules.iter().any(|other| other.value.id() == rule.id()) {
+                problems.note(Problem::error(span, format!("the limit `{}` is named twice", rule.name())));
+                continue;
+            }
+            rules.push(At::new(rule, span.clone()));
+        }
+        rules
+    }
+
+    fn named(&self, text: &Text, problems: &mut Problems) -> Option<Arc<Rule>> {
+        let names = || self.named.iter().map(|named| &*named.name.value);
+        let Some(named) = self.named.iter().find(|named| named.name.value == text.value) else {
+            if !text.unset {
+                let problem = Problem::error(&text.span, format!("there is no limit `{}`", text.shown()));
+                problems.note(
+                    problem
+                        .accepted("a rate such as \"100/min\", or the name of a [limits.NAME] table")
+                        .maybe_hint(did_you_mean(&text.written, names())),
+                );
+            }
+            return None;
+        };
+        named.used.set(true);
+        named.rule.clone()
+    }
+
+    fn inline(&self, route: &str, limit: &Limit, problems: &mut Problems) -> Option<Arc<Rule>> {
+        let mut made = self.made.borrow_mut();
+        let taken = |name: &str| made.contains(name) || self.named.iter().any(|named| named.name.value == name);
+        let name = super::names::free(route, taken);
+        made.insert(name.clone());
+        rule(&name, limit, problems).map(Arc::new)
+    }
+
+    /// Warns of limits that no route names.
+    pub(super) fn note_unused(&self, problems: &mut Problems) {
+        for named in self.named.iter().filter(|named| !named.used.get()) {
+            let warning = Problem::warning(&named.name.span, format!("no route has the limit `{}`", named.name.value));
+            problems.note(warning.hint(format!("add it to a route: `limits = [\"{}\"]`", named.name.value)));
+        }
+    }
+}
+
+/// Names have no slash.
+fn is_rate(text: &Text) -> bool {
+    text.value.contains('/') || text.value.starts_with(|char: char| char.is_ascii_digit()) && text.value.contains(' ')
+}
+
+fn rule(name: &str, limit: &Limit, problems: &mut Problems) -> Option<Rule> {
+    if limit.rate.is_absent() {
+        let problem = Problem::error(&limit.span, "a limit needs a `rate`");
+        problems.note(problem.accepted("`rate = \"100/min\"`"));
+    }
+    let key = limit.key.get().map(|sources| key(sources, problems));
+    let mut rule = Rule::new(name, rate(limit.rate.get()?, problems)?);
+    if let Some(key) = key {
+        rule = rule.keyed_by(key?);
+    }
+    if let Some(burst) = limit.burst.get() {
+        rule = rule.burst(burst.value);
+    }
+    if let Some(cost) = limit.cost.get() {
+        rule = rule.costing(cost.value);
+    }
+    if limit.algorithm.get().is_some_and(|algorithm| algorithm.value == "fixed-window") {
+        rule = rule.algorithm(Algorithm::FixedWindow);
+    }
+    if let Some(why) = rule.problem() {
+        problems.note(Problem::error(place(limit), format!("this limit cannot work: {why}")));
+        return None;
+    }
+    Some(rule)
+}
+
+/// The key that is most likely at fault.
+fn place(limit: &Limit) -> &crate::config::span::Span {
+    limit.cost.get().or(limit.burst.get()).map_or(&limit.span, |at| &at.span)
+}
+
+/// A rate.
+pub(super) fn rate(text: &Text, problems: &mut Problems) -> Option<Rate> {
+    match text.value.parse() {
+        Ok(rate) => Some(rate),
+        Err(_) if text.unset => "100/min".parse().ok(),
+        Err(_) => {
+            let problem = Problem::error(&text.span, format!("`{}` is not a rate", text.shown()));
+            problems.note(
+                problem
+                    .accepted("COUNT/PERIOD, such as \"100/s\", \"100/min\", \"1000/h\", \"5000/day\" or \"100/90s\""),
+            );
+            None
+        }
+    }
+}
+
+/// Whom a limit counts.
+fn key(sources: &At<Vec<Text>>, problems: &mut Problems) -> Option<Source> {
+    if sources.value.is_empty() {
+        problems.note(Problem::error(&sources.span, "`key` names no source").accepted(source::ACCEPTED));
+        return None;
+    }
+    let parsed: Vec<Source> = sources.value.iter().filter_map(|text| one_source(text, problems)).collect();
+    (parsed.len() == sources.value.len()).then(|| Source::first_of(parsed))
+}
+
+fn one_source(text: &Text, problems: &mut Problems) -> Option<Source> {
+    const WORDS: [&str; 11] = [
+        "identity", "client", "claim:", "header:", "cookie:", "query:", "param:", "host", "path", "method", "everyone",
+    ];
+    match text.value.parse::<Source>() {
+        Ok(source) => {
+            if source.is_chosen_by_client() {
+                let title = format!("a client can choose its own `{}`, and so escape this limit", text.shown());
+                let warning = Problem::warning(&text.span, title).label("each new value is a new budget");
+                problems.note(warning.hint("count by \"identity\" or \"client\""));
+            }
+            Some(source)
+        }
+        Err(_) if text.unset => Some(Source::identity_or_client()),
+        Err(error) => {
+            let title =
+                if text.is_resolved() { format!("`{}` is not a source", text.shown()) } else { error.to_string() };
+            let kind = text.written.split_inclusive(':').next().unwrap_or_default();
+            let hint = did_you_mean(kind, WORDS).filter(|_| !WORDS.contains(&kind));
+            problems.note(Problem::error(&text.span, title).accepted(source::ACCEPTED).maybe_hint(hint));
+            None
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! From the file as written to what runs. Pure: nothing is read here, nothing is started. Every problem is noted and the work
+//! goes on with what is good; what comes out counts only when there was no error.
+
+mod access;
+mod admin;
+mod auths;
+mod headers;
+mod limits;
+mod listen;
+mod log;
+mod names;
+mod routes;
+mod server;
+mod store;
+mod target;
+mod upstream;
+
+use std::path::Path;
+
+use portcullis_core::auth::{Auth, IdentityHeaders};
+use portcullis_core::plan::Plan;
+
+use super::problem::{Level, Problem};
+use super::schema::File;
+use super::settings::Settings;
+use crate::parts::JwtSettings;
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl Problems {
+    /// Notes one.
+    pub(crate) fn note(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.level == Level::Error)
+    }
+}
+
+/// What runs.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) plan: Plan,
+    pub(crate) settings: Settings,
+    pub(crate) verifiers: Vec<JwtSettings>,
+}
+
+/// What runs; none when there were errors, earlier or here. `folder` is where the file stands.
+pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Option<Compiled> {
+    let listen = listen::compile(&file.listen, problems);
+    let admin = admin::compile(file.admin.get(), &listen, problems);
+    let (server, max_body_size) = server::compile(file.server.get(), problems);
+    let log = log::compile(file.log.get(), folder, problems);
+    let store = store::compile(file.store.get());
+
+    let (auths, verifiers): (Vec<_>, Vec<_>) = auths::compile(&file.auths, problems).into_iter().unzip();
+    let rules = limits::Rules::compile(&file.limits, problems);
+    let upstreams = upstream::compile(&file.upstreams, problems);
+    let routes = routes::compile(&routes::Context::new(file, &rules, max_body_size), problems);
+
+    let (routes, table) = routes.filter(|_| !problems.has_errors())?;
+    let headers: Vec<_> = auths.iter().flat_map(|auth: &Auth| &auth.forward).map(|forward| &forward.header).collect();
+    let plan = Plan {
+        identity_headers: IdentityHeaders::new(headers),
+        auths: auths.into(),
+        routes: routes.into(),
+        table,
+        upstreams: upstreams.into(),
+    };
+    let listen = listen.into_iter().map(|at| at.value).collect();
+    Some(Compiled { plan, settings: Settings { admin, listen, log, server, store }, verifiers })
+}

@@ -1,0 +1,130 @@
+//! `[upstreams.*]`. The only file that names pickers.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use portcullis_core::plan::{Balance, BreakerSettings, Server, Upstream};
+use portcullis_core::upstream::{EndpointUrl, LeastRequest, RoundRobin, Scheme, Snapshot, UpstreamPicker};
+
+use super::Problems;
+use crate::config::problem::Problem;
+use crate::config::schema::upstreams::{Breaker, Server as WrittenServer, Upstream as Written};
+use crate::config::span::{At, Given, Text};
+
+/// What "no answer" is for a breaker besides none at all, unless the file says.
+const DOWN: [StatusCode; 3] = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+
+pub(super) fn compile(written: &[Written], problems: &mut Problems) -> Vec<Upstream> {
+    written.iter().filter_map(|upstream| one(upstream, problems)).collect()
+}
+
+fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
+    let time = |given: &Given<At<Duration>>, default| given.get().map_or(default, |at| at.value);
+    let breaker = breaker(written.breaker.get(), problems);
+    let servers = servers(written, problems);
+    Some(Upstream {
+        balance: balance(written.balance.get().map_or("least-request", |balance| balance.value)),
+        breaker: breaker?,
+        connect_timeout: time(&written.connect_timeout, Duration::from_secs(1)),
+        idle_connections: written.idle_connections.get().map_or(64, |at| at.value as usize),
+        name: written.name.value.as_str().into(),
+        send_timeout: time(&written.send_timeout, Duration::from_secs(30)),
+        servers: servers?,
+        timeout: time(&written.timeout, Duration::from_secs(10)),
+    })
+}
+
+fn balance(name: &'static str) -> Balance {
+    type Make = fn(&Snapshot) -> Arc<dyn UpstreamPicker>;
+    let picker: Make = match name {
+        "round-robin" => |snapshot| Arc::new(RoundRobin::new(snapshot)),
+        _ => |_| Arc::new(LeastRequest),
+    };
+    Balance { name: name.into(), picker: Arc::new(picker) }
+}
+
+fn servers(written: &Written, problems: &mut Problems) -> Option<Box<[Server]>> {
+    let list = match &written.servers {
+        Given::Broken => return None,
+        Given::Absent => {
+            let problem = Problem::error(&written.span, format!("[upstreams.{}] needs `servers`", written.name.value));
+            problems.note(problem.accepted("`servers = [\"http://127.0.0.1:7001\"]`"));
+            return None;
+        }
+        Given::Value(list) => list,
+    };
+    if list.value.is_empty() {
+        let problem = Problem::error(&list.span, format!("the upstream `{}` has no servers", written.name.value));
+        problems.note(problem.accepted("`servers = [\"http://127.0.0.1:7001\"]`"));
+        return None;
+    }
+    let mut servers: Vec<(Server, &WrittenServer)> = Vec::new();
+    for written in &list.value {
+        let Some(url) = url(&written.url, problems) else { continue };
+        if let Some((_, first)) = servers.iter().find(|(other, _)| other.url == url && !written.url.unset) {
+            let problem =
+                Problem::error(&written.url.span, format!("the server `{}` is named twice", written.url.shown()));
+            let problem = problem.also(&first.url.span, "the first time");
+            problems.note(problem.hint("for a larger share give it a weight: { url = \"…\", weight = 2 }"));
+        }
+        let weight = written.weight.get().and_then(|weight| NonZeroU32::new(weight.value)).unwrap_or(NonZeroU32::MIN);
+        servers.push((Server { url, weight }, written));
+    }
+    (servers.len() == list.value.len()).then(|| servers.into_iter().map(|(server, _)| server).collect())
+}
+
+fn url(text: &Text, problems: &mut Problems) -> Option<EndpointUrl> {
+    let parsed = text.value.parse::<EndpointUrl>();
+    let parsed = if text.unset { parsed.or_else(|_| "http://unset.invalid:80".parse()) } else { parsed };
+    match parsed {
+        Ok(url) if url.scheme() == Scheme::Http => Some(url),
+        Ok(url) => {
+            let title = format!("servers that speak `{}` are not built yet", url.scheme());
+            problems.note(Problem::error(&text.span, title).accepted("\"http://HOST:PORT\""));
+            None
+        }
+        Err(error) => {
+            // The URL itself is not repeated: it may hold a password.
+            let problem = Problem::error(&text.span, "this is not the URL of a server");
+            let problem = if text.is_resolved() { problem } else { problem.label(error.problem()) };
+            problems.note(problem.accepted("\"http://HOST:PORT\" (a port may be left out)"));
+            None
+        }
+    }
+}
+
+fn breaker(written: Option<&Breaker>, problems: &mut Problems) -> Option<BreakerSettings> {
+    let count = |given: Option<&Given<At<u32>>>, default: u32| {
+        let number = given.and_then(Given::get).map_or(default, |at| at.value);
+        NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+    };
+    let on = match written.map(|breaker| &breaker.on) {
+        Some(Given::Broken) => return None,
+        Some(Given::Value(list)) => statuses(list, problems)?,
+        Some(Given::Absent) | None => DOWN.into(),
+    };
+    Some(BreakerSettings {
+        failures: count(written.map(|breaker| &breaker.failures), 5),
+        on,
+        probes: count(written.map(|breaker| &breaker.probes), 1),
+        recovery: written.and_then(|breaker| breaker.recovery.get()).map_or(Duration::from_secs(30), |at| at.value),
+    })
+}
+
+fn statuses(list: &At<Vec<Text>>, problems: &mut Problems) -> Option<Box<[StatusCode]>> {
+    let mut statuses = Vec::new();
+    for text in &list.value {
+        match text.value.parse::<StatusCode>().ok().filter(|status| (400..=599).contains(&status.as_u16())) {
+            Some(status) => statuses.push(status),
+            None if text.unset => statuses.push(StatusCode::BAD_GATEWAY),
+            None => {
+                let problem =
+                    Problem::error(&text.span, format!("`{}` is not a status that means failure", text.shown()));
+                problems.note(problem.accepted("\"400\" to \"599\", such as \"502\""));
+            }
+        }
+    }
+    (statuses.len() == list.value.len()).then(|| statuses.into())
+}

@@ -1,0 +1,169 @@
+//! The configuration: from one TOML file to a [`Plan`] and [`Settings`].
+//!
+//! Five stages, each of which knows nothing of the next:
+//!
+//! 1. **read**: the text of the file ([`load`]), or one that is handed in ([`from_text`]).
+//! 2. **parse**: TOML, with the place of every value; every syntax error at once.
+//! 3. **schema**: `Section` and `Value` walk the tree and take every key of the contract as its kind. What is of another kind
+//!    is noted with its place and the walk goes on; a key that nobody asked for is unknown. A string is *resolved* where it
+//!    is taken: `${NAME}` from the environment, `file:PATH` where the key holds a secret. Only `resolve` looks at either. What
+//!    comes out is the file as written: plain data with places.
+//! 4. **compile**: pure. Names find what they name, patterns and templates become what runs, and everything that does not fit
+//!    together is noted. After it nothing is looked up by a string and nothing is validated again.
+//! 5. **report**: all problems in the order of their places, drawn the way a compiler draws them. Secrets are masked in the
+//!    text before anything is drawn.
+//!
+//! A file with syntax errors is not compiled, since what was made of the broken lines is a guess; the keys on its good lines are
+//! still checked.
+//!
+//! Serde takes no part: its derive stops at the first fault and loses places in short forms.
+
+mod compile;
+mod forms;
+#[cfg(test)]
+mod golden;
+mod problem;
+mod reader;
+mod redact;
+mod report;
+mod resolve;
+mod schema;
+mod section;
+mod settings;
+mod span;
+mod suggest;
+mod summary;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+use portcullis_core::plan::Plan;
+use toml::de::DeTable;
+
+pub use crate::parts::JwtSettings;
+pub use problem::{Level, Problem};
+pub use report::Report;
+pub use resolve::Secret;
+pub use settings::{
+    AccessLog, AdminSettings, ListenAddress, LogFormat, LogSettings, ServerSettings, Settings, StoreSettings,
+};
+
+use compile::Problems;
+use reader::{Found, Reader};
+use resolve::Surroundings;
+use section::Section;
+
+/// A configuration that can run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// A number for the text, the same on every node that runs it; nothing from outside the file is in it.
+    pub fingerprint: u64,
+    /// What every request is decided by.
+    pub plan: Plan,
+    /// What the process itself is told.
+    pub settings: Settings,
+    /// The files it was made from: the configuration itself where it is one, and every file that it names. What to watch.
+    pub sources: Vec<PathBuf>,
+    /// What the verifiers were made from, in the order of [`Plan::auths`]; holds their secrets.
+    pub verifiers: Vec<JwtSettings>,
+    /// What somebody should look at; empty when there is nothing.
+    pub warnings: Report,
+}
+
+/// How a configuration is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Whether a variable that is not set and has no default gives a placeholder instead of an error: a secret that is always
+    /// the same and no secret, an address, path, host, rate or URL of the word "unset"; a number, duration, size or boolean
+    /// counts as not written. For `check --unset-ok` and `explain`: nothing that is made so may serve requests.
+    pub unset_ok: bool,
+}
+
+/// Looks up an environment variable. `&|name| std::env::var(name).ok()` asks the process's own environment.
+pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// The configuration in the file at `path`. Paths in it are relative to its folder.
+///
+/// # Errors
+/// Every problem that the file has, or that it could not be read.
+pub fn load(path: &Path, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut config = read(&name, &text, folder, env, options)?;
+    config.sources.insert(0, path.to_owned());
+    Ok(config)
+}
+
+/// The configuration in `text`, which reports call `name`. Paths in it are relative to the working directory.
+///
+/// ```
+/// use portcullis::config::{LoadOptions, from_text};
+///
+/// let text = r#"
+///     [upstreams]
+///     app = ["http://127.0.0.1:7001"]
+///     [[routes]]
+///     path = "/**"
+///     upstream = "ap"
+/// "#;
+/// let report = from_text("example", text, &|_| None, LoadOptions::default()).unwrap_err();
+/// assert!(report.to_string().contains("did you mean `app`?"));
+/// ```
+///
+/// # Errors
+/// Every problem that the text has.
+pub fn from_text(name: &str, text: &str, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
+    read(name, text, Path::new(""), env, options)
+}
+
+fn read(name: &str, text: &str, folder: &Path, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
+    let reader = Reader {
+        found: RefCell::new(Found::default()),
+        source: text,
+        surroundings: Surroundings { env, folder: folder.to_owned(), unset_ok: options.unset_ok },
+    };
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let file = Section::read(&reader, section::TOP, 0..0, table.get_ref(), schema::File::read);
+    let found = reader.found.into_inner();
+    if !syntax.is_empty() {
+        return Err(Report::new(name, text, &found.secrets, syntax::problems(text, &syntax, found.problems)));
+    }
+
+    let mut problems = Problems(found.problems);
+    let compiled = compile::compile(&file, folder, &mut problems);
+    let report = Report::new(name, text, &found.secrets, problems.0);
+    match compiled {
+        Some(compiled) => Ok(Config {
+            fingerprint: fingerprint(text),
+            plan: compiled.plan,
+            settings: compiled.settings,
+            sources: found.files.into_iter().collect(),
+            verifiers: compiled.verifiers,
+            warnings: report,
+        }),
+        None => Err(report),
+    }
+}
+
+fn fingerprint(text: &str) -> u64 {
+    // Its keys are fixed: equal texts are equal numbers on every node of one release.
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Report {
+    let problem = match error.kind() {
+        std::io::ErrorKind::InvalidData => Problem::of_file(format!("{name} is not UTF-8 text")).hint("save it as UTF-8"),
+        _ => Problem::of_file(format!("cannot read {name}: {}", resolve::reason(error)))
+            .hint("name the file, as in `portcullis check FILE`, or start without one: `portcullis run --to http://127.0.0.1:7001`"),
+    };
+    Report::new(name, "", &[], vec![problem])
+}

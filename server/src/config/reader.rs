@@ -1,0 +1,33 @@
+//! What the walk over one file shares.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::problem::Problem;
+use super::resolve::Surroundings;
+use super::span::Span;
+
+/// What the walk over one file shares: the text, what is around it, and what was found.
+pub(crate) struct Reader<'f> {
+    pub(crate) found: RefCell<Found>,
+    pub(crate) source: &'f str,
+    pub(crate) surroundings: Surroundings<'f>,
+}
+
+/// What a walk found beside the values.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Files that the configuration names.
+    pub(crate) files: BTreeSet<PathBuf>,
+    /// What is wrong.
+    pub(crate) problems: Vec<Problem>,
+    /// Places that reports must not show.
+    pub(crate) secrets: Vec<Span>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn note(&self, problem: Problem) {
+        self.found.borrow_mut().problems.push(problem);
+    }
+}

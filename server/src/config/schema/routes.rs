@@ -1,0 +1,76 @@
+//! `[[routes]]`: what is asked for.
+
+use std::time::Duration;
+
+use super::limits::Use;
+use crate::config::section::{Harmless, Section};
+use crate::config::span::{At, Given, Span, Text};
+use crate::config::value::Value;
+
+/// One route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) auth: Given<At<Vec<Text>>>,
+    /// Whether a way to answer is written that is not built yet, so that nobody complains that there is none.
+    pub(crate) answers_otherwise: bool,
+    pub(crate) encoded_slashes: Given<At<&'static str>>,
+    pub(crate) hosts: Given<At<Vec<Text>>>,
+    pub(crate) limits: Given<At<Vec<Use>>>,
+    pub(crate) max_body_size: Given<At<Option<u64>>>,
+    pub(crate) methods: Given<At<Vec<Text>>>,
+    pub(crate) name: Given<Text>,
+    pub(crate) path: Given<Text>,
+    pub(crate) respond: Given<Respond>,
+    pub(crate) rewrite: Given<Text>,
+    pub(crate) span: Span,
+    pub(crate) strip_prefix: Given<Text>,
+    pub(crate) timeout: Given<At<Duration>>,
+    pub(crate) upstream: Given<Text>,
+}
+
+/// A fixed answer.
+#[derive(Debug)]
+pub(crate) struct Respond {
+    pub(crate) body: Given<Text>,
+    pub(crate) headers: Vec<(At<String>, Text)>,
+    /// Where `respond` stands.
+    pub(crate) span: Span,
+    pub(crate) status: Given<At<u32>>,
+}
+
+impl Route {
+    pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        section.not_built_yet(&[
+            "when", "require", "request", "response", "upgrade", "cors", "split", "redirect", "compose",
+        ]);
+        section.not_built("cache", Harmless::Word("off"));
+        Self {
+            answers_otherwise: ["split", "redirect", "compose"].iter().any(|key| section.has(key)),
+            auth: section.texts("auth"),
+            encoded_slashes: section.word("encoded_slashes", &["reject", "keep"], &[]),
+            hosts: section.texts("hosts"),
+            limits: section.value("limits").and_then(Use::read_all),
+            max_body_size: section.value("max_body_size").and_then(Value::size_or_off),
+            methods: section.texts("methods"),
+            name: section.text("name"),
+            path: section.text("path"),
+            respond: section.table("respond", Respond::read),
+            rewrite: section.some_text("rewrite"),
+            span: section.span.clone(),
+            strip_prefix: section.some_text("strip_prefix"),
+            timeout: section.duration("timeout"),
+            upstream: section.text("upstream"),
+        }
+    }
+}
+
+impl Respond {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            body: section.text("body"),
+            headers: section.pairs("headers"),
+            span: section.span.clone(),
+            status: section.integer("status", 200..=599),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `[server]`: bounds and deadlines towards clients.
+
+use std::time::Duration;
+
+use crate::config::section::{Harmless, Section};
+use crate::config::span::{At, Given, Text};
+use crate::config::value::Value;
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) body_timeout: Given<At<Duration>>,
+    pub(crate) header_timeout: Given<At<Duration>>,
+    pub(crate) idle_timeout: Given<At<Duration>>,
+    pub(crate) max_body_size: Given<At<Option<u64>>>,
+    pub(crate) max_connections: Given<At<u32>>,
+    pub(crate) max_header_size: Given<At<u64>>,
+    pub(crate) max_headers: Given<At<u32>>,
+    pub(crate) rate_limit_headers: Given<At<Vec<Text>>>,
+    pub(crate) shutdown_grace: Given<At<Duration>>,
+    pub(crate) stream_idle_timeout: Given<At<Duration>>,
+    pub(crate) workers: Given<At<u32>>,
+}
+
+impl Server {
+    pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        section.not_built("trusted_proxies", Harmless::Empty);
+        section.not_built("trusted_header", Harmless::Word("x-forwarded-for"));
+        Self {
+            body_timeout: section.duration("body_timeout"),
+            header_timeout: section.duration("header_timeout"),
+            idle_timeout: section.duration("idle_timeout"),
+            max_body_size: section.value("max_body_size").and_then(Value::size_or_off),
+            max_connections: section.integer("max_connections", 1..=10_000_000),
+            max_header_size: section.value("max_header_size").and_then(Value::size),
+            max_headers: section.integer("max_headers", 1..=1000),
+            rate_limit_headers: section.value("rate_limit_headers").and_then(Value::texts),
+            // No grace at all is a choice.
+            shutdown_grace: section.value("shutdown_grace").and_then(Value::duration),
+            stream_idle_timeout: section.duration("stream_idle_timeout"),
+            workers: section.integer("workers", 0..=1024),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `[store]`: where limits live. Memory only; the keys of other stores may be written at their defaults.
+
+use crate::config::section::{Harmless, Section};
+use crate::config::span::{At, Given};
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) url: Given<At<&'static str>>,
+}
+
+impl Store {
+    pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        section.not_built("prefix", Harmless::Word("portcullis"));
+        section.not_built("timeout", Harmless::Word("25ms"));
+        section.not_built("on_failure", Harmless::Word("share"));
+        Self { url: section.word("url", &["memory"], &["redis://", "rediss://", "redis+cluster://"]) }
+    }
+}

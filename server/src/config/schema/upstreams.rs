@@ -1,0 +1,115 @@
+//! `[upstreams.*]`: what stands behind.
+
+use std::time::Duration;
+
+use crate::config::problem::Problem;
+use crate::config::section::{Harmless, Section};
+use crate::config::span::{At, Given, Span, Text};
+use crate::config::value::Value;
+
+/// A named upstream.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) balance: Given<At<&'static str>>,
+    pub(crate) breaker: Given<Breaker>,
+    pub(crate) connect_timeout: Given<At<Duration>>,
+    pub(crate) idle_connections: Given<At<u32>>,
+    pub(crate) name: At<String>,
+    pub(crate) send_timeout: Given<At<Duration>>,
+    pub(crate) servers: Given<At<Vec<Server>>>,
+    pub(crate) span: Span,
+    pub(crate) timeout: Given<At<Duration>>,
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) url: Text,
+    pub(crate) weight: Given<At<u32>>,
+}
+
+/// When it is left alone.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    pub(crate) failures: Given<At<u32>>,
+    pub(crate) on: Given<At<Vec<Text>>>,
+    pub(crate) probes: Given<At<u32>>,
+    pub(crate) recovery: Given<At<Duration>>,
+}
+
+/// A pool is searched through at each pick, and its weights are added up.
+const MOST_WEIGHT: u32 = 1000;
+
+impl Upstream {
+    pub(crate) fn read(name: At<String>, value: Value<'_>) -> Option<Self> {
+        if value.is_table() {
+            let title = format!("[upstreams.{}]", name.value);
+            return value.section(&title, |section| Self::keys(name, section)).value();
+        }
+        let servers = Server::read_all(value);
+        let (span, absent) = (name.span.clone(), Given::Absent);
+        Some(Self {
+            balance: Given::Absent,
+            breaker: Given::Absent,
+            connect_timeout: absent.clone(),
+            idle_connections: Given::Absent,
+            name,
+            send_timeout: absent.clone(),
+            servers,
+            span,
+            timeout: absent,
+        })
+    }
+
+    fn keys(name: At<String>, section: &mut Section<'_>) -> Self {
+        section.not_built_yet(&["tls", "health", "eject"]);
+        section.not_built("retries", Harmless::Zero);
+        Self {
+            balance: section.word("balance", &["least-request", "round-robin"], &["peak-ewma", "random", "hash:"]),
+            breaker: section.table("breaker", Breaker::read),
+            connect_timeout: section.duration("connect_timeout"),
+            idle_connections: section.integer("idle_connections", 0..=100_000),
+            name,
+            send_timeout: section.duration("send_timeout"),
+            servers: section.value("servers").and_then(Server::read_all),
+            span: section.span.clone(),
+            timeout: section.duration("timeout"),
+        }
+    }
+}
+
+impl Server {
+    fn read_all(value: Value<'_>) -> Given<At<Vec<Self>>> {
+        value.each("a list of servers such as [\"http://127.0.0.1:7001\"]", Self::read)
+    }
+
+    fn read(value: Value<'_>) -> Given<Self> {
+        if !value.is_table() {
+            return value.text().and_then(|url| Given::Value(Self { url, weight: Given::Absent }));
+        }
+        value.section("`servers`", Self::long).and_then(|long| long)
+    }
+
+    fn long(section: &mut Section<'_>) -> Given<Self> {
+        let weight = section.integer("weight", 1..=MOST_WEIGHT);
+        let url = section.text("url");
+        if url.is_absent() {
+            section.note(
+                Problem::error(&section.span, "a server needs a `url`").accepted("`url = \"http://127.0.0.1:7001\"`"),
+            );
+        }
+        url.and_then(|url| Given::Value(Self { url, weight }))
+    }
+}
+
+impl Breaker {
+    fn read(section: &mut Section<'_>) -> Self {
+        section.not_built_yet(&["failure_ratio", "window", "minimum"]);
+        Self {
+            failures: section.integer("failures", 1..=65_535),
+            on: section.texts("on"),
+            probes: section.integer("probes", 1..=1000),
+            recovery: section.duration("recovery"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the process itself is told: where it listens, its bounds and deadlines, its logs. What requests are decided by is
+//! the [`Plan`](portcullis_core::plan::Plan).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_core::limit::HeaderFamilies;
+
+use super::resolve::Secret;
+
+/// Everything but the plan.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The operator's own door; none when it is turned off.
+    pub admin: Option<AdminSettings>,
+    /// Where clients arrive; at least one.
+    pub listen: Vec<ListenAddress>,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// Bounds and deadlines towards clients.
+    pub server: ServerSettings,
+    /// Where limits are counted.
+    pub store: StoreSettings,
+}
+
+/// A TCP address to listen on: an address or a host name, and a port (0: any free one).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListenAddress {
+    /// An IP address without brackets, or a name to resolve.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// No byte of a body, either way, for so long: the stream ends.
+    pub body_timeout: Duration,
+    /// A head that is not complete by then: 408.
+    pub header_timeout: Duration,
+    /// A connection between two requests is kept for so long.
+    pub idle_timeout: Duration,
+    /// Client connections at one time.
+    pub max_connections: usize,
+    /// Bytes of a head; over it 431. 8 KiB to 1 MiB.
+    pub max_header_size: usize,
+    /// Fields of a head; over it 431. 1 to 1000.
+    pub max_headers: usize,
+    /// Which fields tell a client about its limits.
+    pub rate_limit_headers: HeaderFamilies,
+    /// After SIGTERM, what runs may go on for so long.
+    pub shutdown_grace: Duration,
+    /// [`body_timeout`](Self::body_timeout) for upgraded connections and event streams.
+    pub stream_idle_timeout: Duration,
+    /// Event-loop threads; 0 is one for each core.
+    pub workers: usize,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdminSettings {
+    /// Where.
+    pub address: ListenAddress,
+    /// What everything but /livez and /readyz asks for; none: nothing.
+    pub token: Option<Secret>,
+    /// Whether the file says where. A default that is taken is worth a warning, one that was asked for is an error.
+    pub written: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogSettings {
+    /// Where the access log goes.
+    pub access: AccessLog,
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// What is worth a line.
+    pub level: tracing::Level,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessLog {
+    /// To a file, which is opened anew on SIGHUP.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+}
+
+/// What a log line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreSettings {
+    /// "memory".
+    pub url: String,
+}
+
+impl Settings {
+    /// What of `new` cannot be applied while the process runs, one sentence for each; empty when everything can.
+    pub fn needs_restart(&self, new: &Self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.server.workers != new.server.workers {
+            let (old, new) = (self.server.workers, new.server.workers);
+            reasons.push(format!("server.workers changed from {old} to {new}: the event loops are made at start"));
+        }
+        if self.store.url != new.store.url {
+            // Not the URLs themselves: they may hold a password.
+            reasons.push("store.url changed: what was counted so far would be lost".to_owned());
+        }
+        reasons
+    }
+}
+
+impl ListenAddress {
+    /// Whether only this machine can connect.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+}
+
+impl fmt::Display for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Off => f.write_str("off"),
+            Self::Stdout => f.write_str("stdout"),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}

@@ -1,0 +1,61 @@
+//! What `check` prints of a configuration that is in order.
+
+use portcullis_core::plan::{Access, Rewrite, Route, Target};
+
+use super::Config;
+
+impl Config {
+    /// Where it listens, what each route does, and the worst case of every limit: one line for each.
+    pub fn summary(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let mut lines: Vec<String> = settings.listen.iter().map(|address| format!("listens on {address}")).collect();
+        lines.push(match &settings.admin {
+            Some(admin) => format!("health and metrics on {}", admin.address),
+            None => "no admin listener".to_owned(),
+        });
+        lines.extend(self.plan.routes.iter().map(|route| self.route_line(route)));
+        lines.extend(self.rule_lines());
+        lines
+    }
+
+    fn route_line(&self, route: &Route) -> String {
+        let access = match &route.access {
+            Access::Public => "public".to_owned(),
+            Access::Verified(verifiers) => {
+                let names = verifiers.iter().filter_map(|index| self.plan.auths.get(index.0)).map(|auth| &*auth.name);
+                format!("for {}", names.collect::<Vec<_>>().join(" or "))
+            }
+        };
+        let limits = match &*route.limits.rules {
+            [] => "no limits".to_owned(),
+            rules => format!("limits {}", rules.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", ")),
+        };
+        format!("route {}: {access}, {limits}, {}", route.name, self.target(&route.target))
+    }
+
+    fn target(&self, target: &Target) -> String {
+        match target {
+            Target::Upstream { rewrite, upstream } => {
+                let name = self.plan.upstreams.get(upstream.0).map_or("", |upstream| &*upstream.name);
+                let rewritten = if *rewrite == Rewrite::Keep { "" } else { ", path rewritten" };
+                format!("to {name}{rewritten}")
+            }
+            Target::Respond(respond) => format!("answers {}", respond.status.as_u16()),
+            _ => "answers".to_owned(),
+        }
+    }
+
+    /// Each rule once, in the order in which routes name them; those of failed verifications last.
+    fn rule_lines(&self) -> Vec<String> {
+        let of_routes = self.plan.routes.iter().flat_map(|route| &route.limits.rules);
+        let of_failures = self.plan.auths.iter().filter_map(|auth| auth.failures.as_ref());
+        let mut lines: Vec<String> = Vec::new();
+        for rule in of_routes.chain(of_failures) {
+            let line = format!("limit {} for each {}: {}", rule.name(), rule.key(), rule.worst_case());
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+}

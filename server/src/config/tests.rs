@@ -1,0 +1,199 @@
+//! From text to plan, where nothing is wrong, and what holds whatever is wrong.
+
+use std::time::Duration;
+
+use portcullis_core::plan::{Access, Rewrite, Route, Target};
+use proptest::prelude::*;
+
+use super::*;
+
+fn load_text(text: &str) -> Config {
+    from_text("test", text, &|_| None, LoadOptions::default()).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
+    config.plan.routes.iter().find(|route| &*route.name == name).unwrap()
+}
+
+const APP: &str = "[upstreams]\napp = [\"http://127.0.0.1:7001\"]\n";
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = load_text(&format!("{APP}[[routes]]\npath = \"/**\"\nupstream = \"app\"\n"));
+    let settings = &config.settings;
+    assert_eq!(settings.listen[0].to_string(), "127.0.0.1:8080");
+    let admin = settings.admin.as_ref().unwrap();
+    assert_eq!((admin.address.to_string().as_str(), admin.written, &admin.token), ("127.0.0.1:9901", false, &None));
+    assert_eq!(settings.server.header_timeout, Duration::from_secs(10));
+    let route = route(&config, "/**");
+    assert_eq!((route.timeout, route.max_body_size), (Duration::from_secs(30), Some(10 << 20)));
+    assert_eq!(route.access, Access::Public);
+    let upstream = &config.plan.upstreams[0];
+    assert_eq!((&*upstream.balance.name, upstream.breaker.failures.get()), ("least-request", 5));
+    assert!(config.warnings.is_empty() && config.sources.is_empty());
+}
+
+#[test]
+fn a_value_from_the_environment_adds_no_key_and_may_be_a_number() {
+    let text = format!(
+        "{APP}[server]\nworkers = \"${{WORKERS}}\"\nheader_timeout = \"${{TIME:-3s}}\"\n\
+         [[routes]]\npath = \"/**\"\nupstream = \"app\"\nname = \"${{NAME}}\"\n"
+    );
+    let env = |name: &str| match name {
+        "WORKERS" => Some("3".to_owned()),
+        "NAME" => Some("x\"\nauth = \"none\" ${WORKERS}".to_owned()),
+        _ => None,
+    };
+    let report = from_text("test", &text, &env, LoadOptions::default()).unwrap_err();
+    assert_eq!(report.errors(), 1, "{report}");
+    assert!(report.to_string().contains("this is not a name"), "{report}");
+    let env = |name: &str| Some(if name == "WORKERS" { "3" } else { "7s" }.to_owned());
+    let config = from_text("test", &text, &env, LoadOptions::default()).unwrap();
+    assert_eq!(config.settings.server.workers, 3);
+    assert_eq!(config.settings.server.header_timeout, Duration::from_secs(7));
+    assert_eq!(&*config.plan.routes[0].name, "7s");
+}
+
+#[test]
+fn what_is_not_set_has_a_placeholder_where_that_is_asked_for() {
+    let text = r#"
+        listen = ["${A}", "127.0.0.1:${B}"]
+        [server]
+        workers = "${A}"
+        max_body_size = "${A}"
+        [auth.users]
+        kind = "jwt"
+        algorithms = ["HS512"]
+        secret = "${A}"
+        issuer = "${A}"
+        audience = ["${A}"]
+        failures = "${A}"
+        leeway = "${A}"
+        [limits.one]
+        rate = "${A}"
+        key = "${A}"
+        burst = "${A}"
+        [upstreams.app]
+        servers = ["${A}", "http://${B}:7001"]
+        balance = "${A}"
+        [[routes]]
+        path = "${A}"
+        hosts = ["${A}"]
+        methods = ["${A}"]
+        upstream = "${A}"
+        auth = "${A}"
+        limits = ["${A}", "one"]
+        rewrite = "${A}"
+    "#;
+    let config =
+        from_text("test", text, &|_| None, LoadOptions { unset_ok: true }).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config.verifiers[0].secret.reveal(), resolve::PLACEHOLDER);
+    assert_eq!(config.settings.server.workers, 0);
+    assert_eq!(config.plan.routes.len(), 1);
+    let report = from_text("test", text, &|_| None, LoadOptions::default()).unwrap_err();
+    assert!(report.errors() > 15, "{report}");
+}
+
+#[test]
+fn routes_and_limits_get_names_of_their_own() {
+    let config = load_text(&format!(
+        "{APP}[limits]\nshared = \"9/s\"\n\"r\" = \"8/s\"\n[defaults]\nlimits = [\"shared\", \"1/s\"]\n\
+         [[routes]]\npath = \"/a\"\nmethods = [\"GET\"]\nupstream = \"app\"\n\
+         [[routes]]\npath = \"/a\"\nmethods = [\"POST\"]\nupstream = \"app\"\nlimits = []\n\
+         [[routes]]\nname = \"r\"\npath = \"/b\"\nupstream = \"app\"\nlimits = [\"1/s\", {{ rate = \"2/s\" }}, \"r\"]\n\
+         [[routes]]\npath = \"/a\"\nhosts = [\"shop.test\"]\nupstream = \"app\"\n"
+    ));
+    let rules = |name: &str| {
+        let rules = &route(&config, name).limits.rules;
+        rules.iter().map(|rule| format!("{} {}", rule.name(), rule.quota().count)).collect::<Vec<_>>()
+    };
+    assert_eq!(rules("/a"), ["shared 9", "/a 1"]);
+    assert!(rules("/a (POST)").is_empty());
+    assert_eq!(rules("/a#2"), ["shared 9", "/a#2 1"]);
+    assert_eq!(rules("r"), ["r#2 1", "r#3 2", "r 8"]);
+    let shared = |name: &str| std::sync::Arc::as_ptr(&route(&config, name).limits.rules[0]);
+    assert_eq!(shared("/a"), shared("/a#2"));
+}
+
+#[test]
+fn rewrites_and_access_are_compiled() {
+    let config = load_text(&format!(
+        "{APP}[auth.users]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret = \"0123456789abcdef0123456789abcdef\"\n\
+         issuer = \"i\"\naudience = \"a\"\nfailures = \"off\"\nforward = {{ \"X-User\" = \"sub\" }}\n\
+         [[routes]]\npath = \"/api/**\"\nupstream = \"app\"\nstrip_prefix = \"/api/\"\nauth = [\"users\"]\n\
+         [[routes]]\npath = \"/v1/{{id}}/**\"\nupstream = \"app\"\nrewrite = \"/v2/{{rest}}/{{id}}\"\nauth = \"none\"\n\
+         [[routes]]\npath = \"/ok\"\nrespond = {{ status = 204, headers = {{ \"x-a\" = \"b\" }} }}\n"
+    ));
+    let rewrite = |name: &str| match &route(&config, name).target {
+        Target::Upstream { rewrite, .. } => rewrite.clone(),
+        target => panic!("{target:?}"),
+    };
+    assert_eq!(rewrite("/api/**"), Rewrite::StripPrefix("/api".into()));
+    assert!(matches!(rewrite("/v1/{id}/**"), Rewrite::Template(_)));
+    assert!(matches!(route(&config, "/api/**").access, Access::Verified(_)));
+    assert_eq!(route(&config, "/ok").access, Access::Public);
+    let auth = &config.plan.auths[0];
+    assert!(auth.failures.is_none() && auth.forward[0].header == "x-user");
+    assert!(config.plan.identity_headers.contains(&"x_user".parse().unwrap()));
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
+
+#[test]
+fn a_reload_says_what_needs_a_restart() {
+    let with = |workers: usize| {
+        load_text(&format!("{APP}[server]\nworkers = {workers}\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n"))
+            .settings
+    };
+    assert!(with(1).needs_restart(&with(1)).is_empty());
+    assert_eq!(with(1).needs_restart(&with(2)).len(), 1);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_clear_message() {
+    let report = load(Path::new("no-such.toml"), &|_| None, LoadOptions::default()).unwrap_err().to_string();
+    assert!(report.contains("cannot read no-such.toml: there is no such file") && report.contains("--to"), "{report}");
+}
+
+#[test]
+fn secret_files_are_read_and_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.toml");
+    std::fs::write(folder.path().join("jwt.key"), "canary-canary-canary-canary-canary\n").unwrap();
+    let text = format!(
+        "{APP}[auth.users]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret = \"file:jwt.key\"\nissuer = \"i\"\naudience = \"a\"\n\
+         [defaults]\nauth = \"users\"\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = load(&file, &|_| None, LoadOptions::default()).unwrap();
+    assert_eq!(config.verifiers[0].secret.reveal(), "canary-canary-canary-canary-canary");
+    assert_eq!(config.sources, [file.clone(), folder.path().join("jwt.key")]);
+    // A value from the environment names no file.
+    let env = |_: &str| Some("file:jwt.key-0123456789-0123456789-0123456789".to_owned());
+    let text = std::fs::read_to_string(&file).unwrap().replace("file:jwt.key", "${S}");
+    std::fs::write(&file, text).unwrap();
+    let config = load(&file, &env, LoadOptions::default()).unwrap();
+    assert_eq!(config.verifiers[0].secret.reveal(), "file:jwt.key-0123456789-0123456789-0123456789");
+}
+
+/// Something of every section, to cut and bend.
+const WHOLE: &str = concat!(
+    include_str!("../../../examples/shop.toml"),
+    "\n[admin]\ntoken = \"canary\"\n[server]\nmax_body_size = \"1MiB\"\n"
+);
+
+proptest! {
+    /// Whatever is wrong with a file: no panic, an error is reported, and no secret is printed.
+    #[test]
+    fn no_damage_panics_or_prints_a_secret(at in 0..WHOLE.len(), length in 0_usize..40, insert in "[\\[\\]{}=\"'\\\\${}a-z0-9\u{e4}\n ]{0,6}") {
+        let at = (0..=at).rev().find(|at| WHOLE.is_char_boundary(*at)).unwrap();
+        let end = (at + length..=WHOLE.len()).find(|end| WHOLE.is_char_boundary(*end)).unwrap_or(WHOLE.len());
+        let text = format!("{}{insert}{}", &WHOLE[..at], &WHOLE[end..]);
+        if let Err(report) = from_text("test", &text, &|_| None, LoadOptions::default()) {
+            prop_assert!(report.errors() > 0);
+            let drawn = report.to_string();
+            // Where the damage is in the key itself, nobody can know what its value is.
+            let token_is_whole = text.contains("\ntoken = \"canary\"\n");
+            prop_assert!(!token_is_whole || !drawn.contains("canary"), "{}", drawn);
+        }
+    }
+}

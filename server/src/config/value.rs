@@ -1,0 +1,293 @@
+//! One value of the file, taken as the kind that its key asks for. A value of another kind is noted with its place, and the
+//! walk goes on.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::forms;
+use super::problem::Problem;
+use super::reader::Reader;
+use super::resolve::{PLACEHOLDER, Secret, read_secret};
+use super::section::Section;
+use super::span::{At, Given, Span, Text};
+use super::suggest::{did_you_mean, listed};
+
+/// A value, and the key that it stands under.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'r> {
+    pub(crate) key: &'r str,
+    pub(crate) reader: &'r Reader<'r>,
+    pub(crate) value: &'r Spanned<DeValue<'r>>,
+}
+
+impl<'r> Value<'r> {
+    pub(crate) fn span(&self) -> Span {
+        self.value.span()
+    }
+
+    pub(crate) fn kind(&self) -> &'r DeValue<'r> {
+        self.value.get_ref()
+    }
+
+    /// Notes that the value is of the wrong kind.
+    fn wrong<T>(&self, expected: &str) -> Given<T> {
+        let title = format!("`{}` must be {expected}, not {}", self.key, kind_of(self.kind()));
+        self.reader.note(Problem::error(&self.span(), title).label(format!("expected {expected}")));
+        Given::Broken
+    }
+
+    /// Notes that the value is of the right kind and still not acceptable. What came from outside the file is not shown.
+    fn unfit<T>(&self, text: &Text, expected: &str, why: &str) -> Given<T> {
+        let problem = Problem::error(&self.span(), format!("\"{}\" is not {expected}", text.shown()));
+        self.reader.note(if text.is_resolved() {
+            problem.label("the value that the variable has is not one")
+        } else {
+            problem.label(why)
+        });
+        Given::Broken
+    }
+
+    /// A string, with variables replaced.
+    pub(crate) fn text(self) -> Given<Text> {
+        self.text_as("a string")
+    }
+
+    fn text_as(self, expected: &str) -> Given<Text> {
+        let DeValue::String(written) = self.kind() else { return self.wrong(expected) };
+        let span = self.span();
+        let inside = self.reader.source.get(span.start + 1..span.end.saturating_sub(1).max(span.start + 1));
+        let plain = Text {
+            literal: inside == Some(&**written),
+            span,
+            unset: false,
+            value: String::new(),
+            written: written.to_string(),
+        };
+        match self.reader.surroundings.resolve(written) {
+            Ok(resolved) => {
+                // Places in a value that was put together are not places in the file.
+                let literal = plain.literal && resolved.value == plain.written;
+                Given::Value(Text { literal, unset: resolved.unset, value: resolved.value, ..plain })
+            }
+            Err(fault) => {
+                self.reader.note(Problem::error(&plain.part(&fault.span), fault.title).hint(fault.hint));
+                Given::Broken
+            }
+        }
+    }
+
+    /// A string that `parse` takes. An unset variable under `--unset-ok` counts as not written.
+    fn parsed<T>(self, expected: &str, parse: impl Fn(&str) -> Result<T, String>) -> Given<At<T>> {
+        self.text_as(expected).and_then(|text| match parse(&text.value) {
+            _ if text.unset => Given::Absent,
+            Ok(value) => Given::Value(At::new(value, text.span)),
+            Err(why) => self.unfit(&text, expected, &why),
+        })
+    }
+
+    /// A duration.
+    pub(crate) fn duration(self) -> Given<At<Duration>> {
+        if let DeValue::Integer(number) = self.kind() {
+            let problem =
+                Problem::error(&self.span(), format!("`{}` must be {}, not an integer", self.key, forms::DURATION));
+            self.reader.note(problem.label("a number of what?").hint(format!("for seconds write \"{number}s\"")));
+            return Given::Broken;
+        }
+        self.parsed(forms::DURATION, forms::duration)
+    }
+
+    /// A duration longer than nothing.
+    pub(crate) fn some_time(self) -> Given<At<Duration>> {
+        self.duration().and_then(|duration| {
+            if duration.value.is_zero() {
+                let title = format!("`{}` must be longer than nothing", self.key);
+                self.reader.note(Problem::error(&duration.span, title).accepted(forms::DURATION));
+                return Given::Broken;
+            }
+            Given::Value(duration)
+        })
+    }
+
+    /// A size in bytes.
+    pub(crate) fn size(self) -> Given<At<u64>> {
+        if let DeValue::Integer(number) = self.kind() {
+            let problem =
+                Problem::error(&self.span(), format!("`{}` must be {}, not an integer", self.key, forms::SIZE));
+            self.reader.note(problem.label("a number of what?").hint(format!("for bytes write \"{number}B\"")));
+            return Given::Broken;
+        }
+        self.parsed(forms::SIZE, forms::size)
+    }
+
+    /// A size, or none for "off".
+    pub(crate) fn size_or_off(self) -> Given<At<Option<u64>>> {
+        match self.kind() {
+            DeValue::String(text) if text == "off" => Given::Value(At::new(None, self.span())),
+            _ => self.size().and_then(|size| Given::Value(size.map(Some))),
+        }
+    }
+
+    /// A whole number in `range`.
+    pub(crate) fn integer(self, range: RangeInclusive<u32>) -> Given<At<u32>> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let parse = |text: &str, radix| u32::from_str_radix(text, radix).ok().filter(|number| range.contains(number));
+        match self.kind() {
+            DeValue::Integer(number) => match parse(number.as_str(), number.radix()) {
+                Some(number) => Given::Value(At::new(number, self.span())),
+                None => {
+                    let title = format!("`{}` must be {expected}", self.key);
+                    self.reader.note(Problem::error(&self.span(), title).label("out of range"));
+                    Given::Broken
+                }
+            },
+            DeValue::String(text) if text.contains("${") => {
+                self.parsed(&expected, |text| parse(text, 10).ok_or_else(|| "out of range".to_owned()))
+            }
+            _ => self.wrong(&expected),
+        }
+    }
+
+    /// True or false.
+    pub(crate) fn boolean(self) -> Given<At<bool>> {
+        match self.kind() {
+            DeValue::Boolean(value) => Given::Value(At::new(*value, self.span())),
+            DeValue::String(text) if text.contains("${") => {
+                self.parsed("true or false", |text| text.parse().map_err(|_| "neither true nor false".to_owned()))
+            }
+            _ => self.wrong("true or false"),
+        }
+    }
+
+    /// One of a few words. Those in `unbuilt` belong to the contract and to parts that are not built yet.
+    pub(crate) fn word(self, accepted: &[&'static str], unbuilt: &[&str]) -> Given<At<&'static str>> {
+        self.text().and_then(|text| {
+            let known = accepted.iter().find(|word| **word == text.value).copied();
+            match known.or(accepted.first().copied().filter(|_| text.unset)) {
+                Some(word) => Given::Value(At::new(word, text.span)),
+                None => {
+                    self.reader.note(self.unknown_word(&text, accepted, unbuilt));
+                    Given::Broken
+                }
+            }
+        })
+    }
+
+    fn unknown_word(&self, text: &Text, accepted: &[&'static str], unbuilt: &[&str]) -> Problem {
+        let is_unbuilt = unbuilt.iter().any(|word| text.written.split(':').next() == word.split(':').next());
+        let title = if is_unbuilt {
+            format!("`{} = \"{}\"` is not built yet", self.key, text.shown())
+        } else {
+            format!("unknown {} `{}`", self.key, text.shown())
+        };
+        Problem::error(&text.span, title)
+            .accepted(listed(accepted.iter().copied()))
+            .maybe_hint(did_you_mean(&text.written, accepted.iter().copied()))
+    }
+
+    /// A secret: a string, or the content of the file that "file:PATH" names.
+    pub(crate) fn secret(self) -> Given<At<Secret>> {
+        self.reader.found.borrow_mut().secrets.push(self.span());
+        self.text().and_then(|text| {
+            // As written: a value from the environment must not be able to name a file.
+            let file = text.value.strip_prefix("file:").filter(|_| text.written.starts_with("file:"));
+            let read = match file {
+                _ if text.unset => Ok(Secret::new(PLACEHOLDER)),
+                None => Ok(Secret::new(&*text.value)),
+                Some(path) => {
+                    let path = self.reader.surroundings.path(path);
+                    self.reader.found.borrow_mut().files.insert(path.clone());
+                    // Where the path came from outside, it is not shown.
+                    let shown = if text.is_resolved() { text.shown() } else { path.display().to_string() };
+                    read_secret(&path).map_err(|why| format!("{shown}: {why}"))
+                }
+            };
+            match read {
+                Ok(secret) => Given::Value(At::new(secret, text.span)),
+                Err(why) => {
+                    let title = format!("the file of `{}` cannot be read", self.key);
+                    let hint = "the path is relative to the configuration file's folder";
+                    self.reader.note(Problem::error(&text.span, title).note(why).hint(hint));
+                    Given::Broken
+                }
+            }
+        })
+    }
+
+    /// The values of a list.
+    pub(crate) fn list(self, expected: &str) -> Given<Vec<Self>> {
+        match self.kind() {
+            DeValue::Array(array) => {
+                Given::Value(array.iter().map(|value| Self { key: self.key, reader: self.reader, value }).collect())
+            }
+            _ => self.wrong(expected),
+        }
+    }
+
+    /// Each value of a list as `read` takes it. Broken ones are left out; a list of nothing but broken ones is broken.
+    pub(crate) fn each<T>(self, expected: &str, read: impl Fn(Self) -> Given<T>) -> Given<At<Vec<T>>> {
+        self.list(expected).and_then(|values| {
+            let all = values.len();
+            let good: Vec<T> = values.into_iter().filter_map(|value| read(value).value()).collect();
+            if good.is_empty() && all > 0 { Given::Broken } else { Given::Value(At::new(good, self.span())) }
+        })
+    }
+
+    /// A list of strings; one string stands for a list of it.
+    pub(crate) fn texts(self) -> Given<At<Vec<Text>>> {
+        match self.kind() {
+            DeValue::String(_) => self.text().and_then(|text| Given::Value(At::new(vec![text], self.span()))),
+            _ => self.each("a list of strings", Self::text),
+        }
+    }
+
+    /// A table, called `name` in messages.
+    pub(crate) fn section<T>(self, name: &str, read: impl FnOnce(&mut Section<'r>) -> T) -> Given<T> {
+        match self.kind() {
+            DeValue::Table(table) => Given::Value(Section::read(self.reader, name, self.span(), table, read)),
+            _ => self.wrong("a table"),
+        }
+    }
+
+    /// The entries of a table, in the order of the file.
+    pub(crate) fn entries(self) -> Vec<(At<String>, Self)> {
+        let DeValue::Table(table) = self.kind() else {
+            let _ = self.wrong::<()>("a table");
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = table
+            .iter()
+            .map(|(name, value)| {
+                let name_at = At::new(name.get_ref().to_string(), name.span());
+                (name_at, Self { key: name.get_ref(), reader: self.reader, value })
+            })
+            .collect();
+        entries.sort_by_key(|(name, _)| name.span.start);
+        entries
+    }
+
+    /// Notes that `what` belongs to the contract and is not built yet.
+    pub(crate) fn not_built<T>(self, what: &str, hint: &str) -> Given<T> {
+        self.reader.note(Problem::error(&self.span(), format!("{what} is not built yet")).hint(hint));
+        Given::Broken
+    }
+
+    /// Whether this is a table, not a short form.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.kind(), DeValue::Table(_))
+    }
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::Array(_) => "a list",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date-time",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Integer(_) => "an integer",
+        DeValue::String(_) => "a string",
+        DeValue::Table(_) => "a table",
+    }
+}
