@@ -1,0 +1,107 @@
+//! The end of a request: counted, and told.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::thread;
+
+use http::{Method, Version};
+use portcullis_core::time::Clock;
+
+use super::access::AccessLog;
+use super::metrics::Metrics;
+use super::record::{Ending, Record};
+
+/// Who is told when a request ends: the metrics, then the access log.
+///
+/// Cheap to clone. A worker keeps an `Arc` of its own around a clone, so that the reference count that each request
+/// raises is not one that all cores share.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    clock: Clock,
+    access: Arc<AccessLog>,
+    metrics: Arc<Metrics>,
+}
+
+impl Observer {
+    /// An observer that tells these two.
+    pub const fn new(clock: Clock, access: Arc<AccessLog>, metrics: Arc<Metrics>) -> Self {
+        Self { clock, access, metrics }
+    }
+
+    /// The access log.
+    pub fn access(&self) -> &AccessLog {
+        &self.access
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// A record of a request whose head is complete now.
+    pub fn open(self: &Arc<Self>, method: Method, version: Version) -> OpenRecord {
+        OpenRecord { record: Record::new(self.clock.now(), method, version), observer: Arc::clone(self) }
+    }
+}
+
+/// A record that is told when it is dropped: it rides on the response body, and however that ends, the request is
+/// counted and logged exactly once.
+#[derive(Debug)]
+pub struct OpenRecord {
+    record: Record,
+    observer: Arc<Observer>,
+}
+
+impl Deref for OpenRecord {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl DerefMut for OpenRecord {
+    fn deref_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
+}
+
+impl Drop for OpenRecord {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.record.ending = Ending::Panicked;
+        }
+        let ended = self.observer.clock.now();
+        self.observer.metrics.finished(&self.record, ended.since(self.record.started));
+        self.observer.access.write(&self.record, ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::observe::metrics::Readings;
+
+    #[test]
+    fn is_counted_once_however_it_ends() {
+        let observer = Arc::new(Observer::new(
+            Clock::system(),
+            Arc::new(AccessLog::off()),
+            Arc::new(Metrics::new(&Clock::system())),
+        ));
+        observer.open(Method::GET, Version::HTTP_11).ending = Ending::Complete;
+        drop(observer.open(Method::GET, Version::HTTP_11));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _open = observer.open(Method::GET, Version::HTTP_11);
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        let text = observer.metrics().encode(Readings::default());
+        for ending in ["client-gone", "complete", "panicked"] {
+            let line = format!("portcullis_endings_total{{ending=\"{ending}\"}} 1\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What is shown, under which names: counts and readings as families of metrics.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Metrics;
+use super::counts::{CLASSES, Counts, FAILURES, RouteCounts, UpstreamCounts};
+use super::page::Page;
+use super::readings::{Readings, UpstreamReading};
+use crate::observe::record::BreakerState;
+
+/// Everything that one scrape shows.
+#[derive(Debug)]
+pub(super) struct Scrape {
+    routes: Vec<(Arc<str>, RouteCounts)>,
+    upstreams: Vec<(Arc<str>, UpstreamCounts)>,
+    endings: Vec<(&'static str, u64)>,
+    process: Process,
+    readings: Readings,
+}
+
+#[derive(Debug)]
+struct Process {
+    started: u64,
+    connections_accepted: u64,
+    connections_refused: u64,
+    panics: u64,
+    reloads: [(&'static str, u64); 2],
+    last_reload_ok: u64,
+    config_loaded: u64,
+    config_hash: u64,
+    folded: u64,
+}
+
+impl Scrape {
+    pub(super) fn new(metrics: &Metrics, mut counts: Counts, readings: Readings) -> Self {
+        let (routes, upstreams) = (metrics.routes.labels(), metrics.upstreams.labels());
+        counts.routes.resize_with(routes.len(), RouteCounts::default);
+        counts.upstreams.resize_with(upstreams.len(), UpstreamCounts::default);
+        let process = &metrics.process;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            routes: routes.into_iter().zip(counts.routes).collect(),
+            // An attempt always has an upstream.
+            upstreams: upstreams.into_iter().zip(counts.upstreams).skip(1).collect(),
+            endings: counts.endings.iter().collect(),
+            process: Process {
+                started: process.started.as_secs(),
+                connections_accepted: read(&process.connections_accepted),
+                connections_refused: read(&process.connections_refused),
+                panics: read(&process.panics),
+                reloads: [("failed", read(&process.reloads_failed)), ("ok", read(&process.reloads_ok))],
+                last_reload_ok: (!process.last_reload_failed.load(Ordering::Relaxed)).into(),
+                config_loaded: read(&process.config_loaded),
+                config_hash: read(&process.config_hash),
+                folded: metrics.routes.folded() + metrics.upstreams.folded(),
+            },
+            readings,
+        }
+    }
+}
+
+/// The text, its end mark included.
+pub(super) fn text(scrape: Scrape) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = text::encode(&mut text, &registry);
+    text
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(&mut encoder);
+        self.routes(page)?;
+        self.upstreams(page)?;
+        self.upstream_states(page)?;
+        self.process(page)
+    }
+}
+
+impl Scrape {
+    fn routes(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let routes = || self.routes.iter().map(|(name, counts)| (("route", &**name), counts));
+        page.counters(
+            ("portcullis_requests", "Requests that ended, by route and class of status", None),
+            routes().flat_map(|(route, counts)| {
+                let statuses = CLASSES.into_iter().zip(counts.statuses);
+                statuses.map(move |(class, count)| ([route, ("status", class)], count))
+            }),
+        )?;
+        page.histograms(
+            (
+                "portcullis_request_duration",
+                "From a request's complete head to the end of its response",
+                &Unit::Seconds,
+            ),
+            routes().map(|(route, counts)| ([route], &counts.durations)),
+        )?;
+        page.counters(
+            ("portcullis_refusals", "Requests that the gateway refused, by route and the refusal's code", None),
+            routes().flat_map(|(route, counts)| {
+                counts.refusals.iter().map(move |(code, count)| ([route, ("code", code)], count))
+            }),
+        )?;
+        page.counters(
+            ("portcullis_request_body", "Bytes of requests' bodies that arrived, by route", Some(&Unit::Bytes)),
+            routes().map(|(route, counts)| ([route], counts.bytes_received)),
+        )?;
+        page.counters(
+            ("portcullis_response_body", "Bytes of responses' bodies that were sent, by route", Some(&Unit::Bytes)),
+            routes().map(|(route, counts)| ([route], counts.bytes_sent)),
+        )?;
+        page.counters(
+            ("portcullis_endings", "Requests by why they ended", None),
+            self.endings.iter().map(|(ending, count)| ([("ending", *ending)], *count)),
+        )
+    }
+
+    fn upstreams(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let upstreams = || self.upstreams.iter().map(|(name, counts)| (("upstream", &**name), counts));
+        page.counters(
+            ("portcullis_upstream_attempts", "Attempts at an upstream, retries included", None),
+            upstreams().map(|(upstream, counts)| ([upstream], counts.attempts)),
+        )?;
+        page.counters(
+            ("portcullis_upstream_failures", "Attempts at an upstream that failed, by kind", None),
+            upstreams().flat_map(|(upstream, counts)| {
+                let failures = FAILURES.into_iter().zip(counts.failures);
+                failures.map(move |(kind, count)| ([upstream, ("kind", kind)], count))
+            }),
+        )?;
+        page.histograms(
+            (
+                "portcullis_upstream_head",
+                "From the start of the last attempt to its complete response head",
+                &Unit::Seconds,
+            ),
+            upstreams().map(|(upstream, counts)| ([upstream], &counts.until_head)),
+        )
+    }
+
+    fn upstream_states(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let states = || self.readings.upstreams.iter();
+        let one =
+            |read: fn(&UpstreamReading) -> u64| states().map(move |state| ([("upstream", &*state.name)], read(state)));
+        page.gauges(
+            ("portcullis_upstream_in_flight", "Attempts at an upstream that run now", None),
+            one(|state| state.in_flight),
+        )?;
+        page.gauges(
+            ("portcullis_upstream_breaker", "The state of an upstream's breaker: 1 at the one it is in", None),
+            states().filter_map(|state| Some((state, state.breaker?))).flat_map(|(state, now)| {
+                let label = move |one: BreakerState| [("upstream", &*state.name), ("state", one.code())];
+                BreakerState::ALL.map(|one| (label(one), u64::from(one == now)))
+            }),
+        )?;
+        page.counters(
+            ("portcullis_upstream_breaker_opened", "Times that an upstream's breaker opened", None),
+            one(|state| state.breaker_opened),
+        )?;
+        page.counters(
+            ("portcullis_upstream_connections_opened", "Connections opened to an upstream", None),
+            one(|state| state.connections_opened),
+        )?;
+        page.counters(
+            ("portcullis_upstream_connections_reused", "Attempts that found an open connection", None),
+            one(|state| state.connections_reused),
+        )?;
+        page.gauges(
+            ("portcullis_upstream_connections_idle", "Connections to an upstream that are kept for later", None),
+            one(|state| state.connections_idle),
+        )
+    }
+
+    fn process(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let (process, readings) = (&self.process, &self.readings);
+        page.gauge("portcullis_connections_open", "Client connections that are open", None, readings.connections_open)?;
+        page.counter("portcullis_connections_accepted", "Client connections accepted", process.connections_accepted)?;
+        page.counter(
+            "portcullis_connections_refused",
+            "Client connections closed at once because there were too many",
+            process.connections_refused,
+        )?;
+        page.counter("portcullis_access_log_dropped", "Access-log lines lost", readings.access_log_dropped)?;
+        page.gauge("portcullis_limit_keys", "Keys that the limit store holds", None, readings.limit_keys)?;
+        page.counter(
+            "portcullis_limit_overflowed",
+            "Charges that found the limit store full",
+            readings.limit_overflowed,
+        )?;
+        page.counters(
+            ("portcullis_reloads", "Configurations read, the first one included", None),
+            process.reloads.into_iter().map(|(result, count)| ([("result", result)], count)),
+        )?;
+        page.gauge(
+            "portcullis_reload_last_ok",
+            "Whether the configuration that was read last is in force: 1, or 0 where an older one still is",
+            None,
+            process.last_reload_ok,
+        )?;
+        page.gauge(
+            "portcullis_config_loaded_timestamp",
+            "When the configuration in force was read",
+            Some(&Unit::Seconds),
+            process.config_loaded,
+        )?;
+        let hash = format!("{:016x}", process.config_hash);
+        page.info("portcullis_config", "The configuration in force", &[("hash", &hash)])?;
+        page.counter("portcullis_panics", "Panics caught; each ended one request", process.panics)?;
+        page.counter(
+            "portcullis_series_folded",
+            "Names that came when there were too many to have series of their own",
+            process.folded,
+        )?;
+        page.gauge("process_start_time", "When the process began", Some(&Unit::Seconds), process.started)?;
+        page.info("portcullis_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])
+    }
+}

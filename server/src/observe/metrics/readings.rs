@@ -1,0 +1,54 @@
+//! States that are read when somebody scrapes.
+
+use std::sync::Arc;
+
+use crate::observe::record::BreakerState;
+
+/// States that others keep, read when somebody scrapes. What is left as it began is nought.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// [`AccessLog::dropped`](crate::observe::AccessLog::dropped).
+    pub access_log_dropped: u64,
+    /// Client connections that are open.
+    pub connections_open: u64,
+    /// Keys that the limit store holds.
+    pub limit_keys: u64,
+    /// Charges that found the limit store full.
+    pub limit_overflowed: u64,
+    /// Every upstream of the plan in force.
+    pub upstreams: Vec<UpstreamReading>,
+}
+
+/// The state of one upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamReading {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its breaker's state, where it has one.
+    pub breaker: Option<BreakerState>,
+    /// How many times the breaker opened.
+    pub breaker_opened: u64,
+    /// Connections that are kept for later.
+    pub connections_idle: u64,
+    /// Connections that were opened.
+    pub connections_opened: u64,
+    /// Attempts that found an open connection.
+    pub connections_reused: u64,
+    /// Attempts that run now.
+    pub in_flight: u64,
+}
+
+impl UpstreamReading {
+    /// An upstream that has done nothing yet, without a breaker.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            breaker: None,
+            breaker_opened: 0,
+            connections_idle: 0,
+            connections_opened: 0,
+            connections_reused: 0,
+            in_flight: 0,
+        }
+    }
+}
