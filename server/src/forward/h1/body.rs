@@ -1,0 +1,191 @@
+//! A response's body: frames out of the connection's buffer, without a copy and without a task.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::chunked::{Chunked, take};
+use super::framing::Framing;
+use super::relay::Relayed;
+use super::{Broken, Connection};
+
+/// What is left of a body. Knows no connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decoder {
+    Chunked(Chunked),
+    Ended,
+    /// So many bytes, at least one.
+    Length(u64),
+    UntilClose,
+}
+
+impl From<Framing> for Decoder {
+    fn from(framing: Framing) -> Self {
+        match framing {
+            Framing::Chunked => Self::Chunked(Chunked::new()),
+            Framing::Length(0) => Self::Ended,
+            Framing::Length(length) => Self::Length(length),
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
+impl Decoder {
+    /// Takes the next frame from the front of `unread`; none when more bytes are needed, or at the end.
+    ///
+    /// # Errors
+    /// [`Broken::Invalid`] for chunks that are none.
+    pub(crate) fn next(&mut self, unread: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Broken> {
+        match self {
+            Self::Chunked(chunked) => chunked.next(unread),
+            Self::Length(_) | Self::UntilClose if unread.is_empty() => Ok(None),
+            Self::Ended => Ok(None),
+            Self::Length(left) => {
+                let data = take(unread, *left);
+                *left -= data.len() as u64;
+                if *left == 0 {
+                    *self = Self::Ended;
+                }
+                Ok(Some(Frame::data(data)))
+            }
+            Self::UntilClose => Ok(Some(Frame::data(unread.split().freeze()))),
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        match self {
+            Self::Chunked(chunked) => chunked.is_ended(),
+            Self::Ended => true,
+            Self::Length(_) | Self::UntilClose => false,
+        }
+    }
+
+    /// The connection has ended. That is the end of a body without framing, and an error for every other.
+    ///
+    /// # Errors
+    /// [`Broken::Cut`]
+    pub(crate) fn close(&mut self) -> Result<(), Broken> {
+        match self {
+            Self::Ended => Ok(()),
+            Self::UntilClose => {
+                *self = Self::Ended;
+                Ok(())
+            }
+            Self::Chunked(_) | Self::Length(_) => Err(Broken::Cut(ErrorKind::UnexpectedEof)),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Length(left) => SizeHint::with_exact(*left),
+            _ if self.is_ended() => SizeHint::with_exact(0),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+/// A response's body as it arrives; owns the connection that it comes from.
+pub(crate) struct UpstreamBody<S>(Source<S>);
+
+enum Source<S> {
+    Direct(Direct<S>),
+    Relayed(Relayed),
+}
+
+struct Direct<S> {
+    /// None once it failed.
+    connection: Option<Box<Connection<S>>>,
+    decoder: Decoder,
+    lasts: bool,
+    /// Why it failed, until that is told.
+    failed: Option<Broken>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamBody<S> {
+    /// The body of a response whose request has ended.
+    pub(crate) fn direct(connection: Box<Connection<S>>, framing: Framing, lasts: bool) -> Self {
+        Self(Source::Direct(Direct { connection: Some(connection), decoder: framing.into(), lasts, failed: None }))
+    }
+
+    /// The body of a response whose request goes on, see [`super::relay`].
+    pub(crate) fn relayed(relayed: Relayed) -> Self {
+        Self(Source::Relayed(relayed))
+    }
+
+    /// The connection, if its exchange has ended cleanly and another may follow. Bytes behind the end are nobody's.
+    pub(crate) fn finish(self) -> Option<Box<Connection<S>>> {
+        match self.0 {
+            Source::Direct(Direct { connection, decoder, lasts: true, .. }) if decoder.is_ended() => {
+                connection.filter(|connection| connection.unread.is_empty())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Direct<S> {
+    /// Whether it ended cleanly: never once it failed.
+    fn is_ended(&self) -> bool {
+        self.connection.is_some() && self.decoder.is_ended()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.is_ended() {
+            return Poll::Ready(None);
+        }
+        let Some(connection) = &mut self.connection else {
+            let broken = self.failed.take().unwrap_or(Broken::Cut(ErrorKind::NotConnected));
+            return Poll::Ready(Some(Err(broken)));
+        };
+        let polled = ready!(connection.poll_frame(&mut self.decoder, cx));
+        if let Some(Err(broken)) = polled {
+            self.connection = None;
+            self.failed = Some(broken);
+            // Told a moment later: hyper drops what it has not written yet when a body fails, and the client is to get
+            // what came before the failure.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Body for UpstreamBody<S> {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut self.get_mut().0 {
+            Source::Direct(direct) => direct.poll(cx),
+            Source::Relayed(relayed) => relayed.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Source::Direct(direct) => direct.is_ended(),
+            Source::Relayed(relayed) => relayed.is_ended(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Direct(direct) => direct.decoder.size_hint(),
+            Source::Relayed(relayed) => relayed.size_hint(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for UpstreamBody<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Direct(direct) => f.debug_tuple("UpstreamBody").field(&direct.decoder).finish(),
+            Source::Relayed(relayed) => f.debug_tuple("UpstreamBody").field(relayed).finish(),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Steps 5 and 6 of the eight: pick an endpoint, forward the request, bring back the head and a streaming body.
+//!
+//! Connections belong to a worker: each has its own stack of idle ones for each server, so nothing here takes a lock that
+//! another core wants. A request is sent again only when no byte of it was sent before, because a connection could not be
+//! made or a kept one turned out to be closed; or when a kept one closed without a word, the method is safe, and the request
+//! has no body (RFC 9110, section 9.2.2).
+
+pub(crate) mod body;
+pub(crate) mod connect;
+pub(crate) mod h1;
+pub(crate) mod idle;
+mod send;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{Request, Response};
+use portcullis_core::Rejection;
+use portcullis_core::admit::Admitted;
+use portcullis_core::time::{Clock, Moment};
+use portcullis_core::upstream::{Ask, Lease, Permit, Tried};
+use tokio::time::Instant;
+
+use self::body::{Flow, RequestBody};
+use self::connect::{Connection, UpstreamBody};
+use self::h1::{Head, Outgoing, Relay};
+use self::send::{Deadlines, Failure, send};
+use crate::live::{Server, Upstream};
+use crate::outbound::Ours;
+
+/// What came back: the head, the body to stream, and what must be settled when the body ends.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) response: Response<UpstreamBody>,
+    pub(crate) exchange: Exchange,
+    /// From the breaker's leave to the complete head.
+    pub(crate) took: Duration,
+}
+
+/// An exchange whose response is still streaming: the use of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    lease: Lease,
+    server: Arc<Server>,
+}
+
+impl Exchange {
+    /// The response is complete: its connection can be used again, if both bodies ended cleanly.
+    pub(crate) fn complete(self, body: UpstreamBody) {
+        if let Some(connection) = body.finish() {
+            self.server.idle.check_in(connection);
+        }
+        drop(self.lease);
+    }
+}
+
+/// What a forward notes for the record, whether it succeeds or not.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    /// Attempts, connections that failed included.
+    pub(crate) attempts: u8,
+    /// The server that was tried last.
+    pub(crate) server: Option<Arc<Server>>,
+}
+
+/// A request on its way, and by when it must be answered.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) request: Request<RequestBody>,
+    /// The fields that we say, after the request's own.
+    pub(crate) ours: Ours,
+    pub(crate) flow: Option<Arc<Flow>>,
+    /// When it was ready to be sent.
+    pub(crate) ready: Instant,
+    /// When the request as a whole must have its head.
+    pub(crate) total: Instant,
+    /// Randomness for the picker.
+    pub(crate) random: u64,
+}
+
+/// Picks an endpoint of `upstream` and forwards the request to it.
+///
+/// # Errors
+/// 503 while the breaker is open or when no endpoint is left, 502 and 504 as `portcullis_core::Rejection` names them, and
+/// the client's own failures of its body.
+pub(crate) async fn forward(
+    _: &Admitted<'_>,
+    upstream: &Upstream,
+    outbound: Outbound,
+    clock: &Clock,
+    trail: &mut Trail,
+) -> Result<Answered, Rejection> {
+    let began = clock.now();
+    let permit =
+        upstream.breaker.permit(began).map_err(|open| Rejection::CircuitOpen { retry_after: open.retry_after })?;
+    let mut outcome = attempt(upstream, outbound, trail).await;
+    let now = clock.now();
+    if let Ok(answered) = &mut outcome {
+        answered.took = now.since(began);
+    }
+    settle(permit, upstream, &outcome, now);
+    outcome
+}
+
+/// Tells the breaker how it went: what counts is no answer, or a status in `on`. What the client did counts as nothing.
+fn settle(permit: Permit, upstream: &Upstream, outcome: &Result<Answered, Rejection>, now: Moment) {
+    match outcome {
+        Ok(answered) => permit.settle(!upstream.on.contains(&answered.response.status()), now),
+        Err(rejection) if rejection.fault() == portcullis_core::rejection::Fault::Upstream => {
+            permit.settle(false, now);
+        }
+        Err(_) => drop(permit),
+    }
+}
+
+async fn attempt(upstream: &Upstream, outbound: Outbound, trail: &mut Trail) -> Result<Answered, Rejection> {
+    let Outbound { mut request, ours, flow, ready, total, random } = outbound;
+    let mut deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
+    let (lease, server, mut connection, fresh) = connection(upstream, random, (ready, total), trail).await?;
+    if fresh {
+        deadlines.began = Instant::now();
+    }
+    add_host(&mut request, &server);
+    let mut outgoing = Outgoing::new(request, ours.iter(), connection.scratch());
+    let mut outcome = send(&mut connection, &mut outgoing, flow.as_deref(), deadlines).await;
+    // A kept connection that its server has closed meanwhile: silently once more, on a fresh one.
+    if !fresh && matches!(outcome, Err(Failure::Closed)) && outgoing.rewind() {
+        connection = dial(upstream, &server, total).await?;
+        deadlines.began = Instant::now();
+        outcome = send(&mut connection, &mut outgoing, flow.as_deref(), deadlines).await;
+    }
+    let Head { response, framing, lasts } = outcome.map_err(Failure::rejection)?;
+    let body = if outgoing.is_over() {
+        connection.end_request(outgoing, framing, lasts)
+    } else {
+        let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
+        let idle = Arc::clone(&server);
+        tokio::spawn(async move {
+            if let Some(connection) = relay.run().await {
+                idle.idle.check_in(connection);
+            }
+        });
+        UpstreamBody::relayed(relayed)
+    };
+    let exchange = Exchange { lease, server };
+    Ok(Answered { response: response.map(|()| body), exchange, took: Duration::ZERO })
+}
+
+/// An endpoint and a connection to it; an endpoint that cannot be connected to is passed over while others are left.
+async fn connection(
+    upstream: &Upstream,
+    random: u64,
+    (now, total): (Instant, Instant),
+    trail: &mut Trail,
+) -> Result<(Lease, Arc<Server>, Box<Connection>, bool), Rejection> {
+    let mut tried = Tried::new();
+    let mut last = Rejection::NoEndpoint;
+    while let Some(lease) = upstream.pool.pick(&Ask { key: None, tried: tried.as_slice(), random }) {
+        let server = upstream.servers.get(lease.index().0).ok_or(Rejection::Internal)?;
+        trail.attempts = trail.attempts.saturating_add(1);
+        trail.server = Some(Arc::clone(server));
+        if let Some(connection) = server.idle.check_out(now) {
+            return Ok((lease, Arc::clone(server), connection, false));
+        }
+        match dial(upstream, server, total).await {
+            Ok(connection) => return Ok((lease, Arc::clone(server), connection, true)),
+            Err(rejection) => last = rejection,
+        }
+        // Tried is full after a handful: more dead servers than that are the breaker's business.
+        if !tried.insert(lease.index()) || total <= Instant::now() {
+            break;
+        }
+    }
+    Err(last)
+}
+
+/// A request that came without a host (HTTP/1.0 allows it) gets its server's: every upstream sees exactly one.
+fn add_host(request: &mut Request<RequestBody>, server: &Server) {
+    if !request.headers().contains_key(HOST) {
+        let _ = request.headers_mut().try_insert(HOST, server.authority.clone());
+    }
+}
+
+async fn dial(upstream: &Upstream, server: &Server, total: Instant) -> Result<Box<Connection>, Rejection> {
+    let limit = upstream.connect_timeout.min(total.saturating_duration_since(Instant::now()));
+    // Boxed: most requests find a connection, and need not carry the room for making one.
+    let connection = Box::pin(connect::connect(&server.address, limit)).await?;
+    server.idle.note_opened();
+    Ok(connection)
+}
+
+impl Failure {
+    fn rejection(self) -> Rejection {
+        match self {
+            Self::Closed => Rejection::UpstreamReset,
+            Self::Final(rejection) => rejection,
+        }
+    }
+}
