@@ -1,1 +1,25 @@
+//! The Portcullis gateway: one binary, one TOML file, or inside a service of your own.
+//!
+//! A configuration becomes a [`config::Config`]; a [`Server`] runs it on ports of its own. The policies themselves are in
+//! [`portcullis_core`].
 
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod observe;
+pub mod server;
+
+mod admin;
+mod body;
+mod forward;
+mod inbound;
+mod listen;
+mod live;
+mod outbound;
+mod parts;
+mod proxy;
+mod reload;
+mod respond;
+
+pub use gateway::Gateway;
+pub use server::{Server, StartError};

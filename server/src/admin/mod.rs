@@ -1,0 +1,151 @@
+//! The operator's own door: /livez, /readyz, /metrics. Never on a client listener.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_core::upstream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::gateway::Gateway;
+use crate::observe::BreakerState;
+use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, Readings, UpstreamReading};
+
+/// Connections at a time: an operator and a few scrapers.
+const CONNECTIONS: usize = 64;
+/// A head must be there by then; also how long a connection may idle.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection lives no longer than this, whatever it does.
+const LIFE: Duration = Duration::from_secs(300);
+
+/// Answers on `listener` until the runtime ends.
+pub(crate) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors: rest, or this loop spins until one is free.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move {
+                let _ = timeout(LIFE, connection(gateway, stream)).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = answer(&gateway, &request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = http.await {
+        tracing::debug!(%error, "an admin connection broke");
+    }
+}
+
+fn answer<B>(gateway: &Gateway, request: &Request<B>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    }
+    match request.uri().path() {
+        "/livez" => text(StatusCode::OK, "alive\n"),
+        "/readyz" => ready(gateway, may_enter(gateway, request)),
+        _ if !may_enter(gateway, request) => {
+            let mut response =
+                text(StatusCode::UNAUTHORIZED, "the admin token is needed: Authorization: Bearer TOKEN\n");
+            let _ = response.headers_mut().try_insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        "/metrics" => {
+            let mut response = text(StatusCode::OK, gateway.metrics().encode(readings(gateway)));
+            let _ = response.headers_mut().try_insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+    }
+}
+
+/// Ready means: takes requests. What is wrong without being in their way is said in the text; the lines of the
+/// configuration that a report quotes are for whoever may enter.
+fn ready(gateway: &Gateway, may_enter: bool) -> Response<Full<Bytes>> {
+    if gateway.is_draining() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match gateway.last_reload_problem() {
+        Some(problem) if may_enter => {
+            text(StatusCode::OK, format!("ready, on the last good configuration\n\n{problem}\n"))
+        }
+        Some(_) => text(StatusCode::OK, "ready, on the last good configuration\n"),
+        None => text(StatusCode::OK, "ready\n"),
+    }
+}
+
+fn may_enter<B>(gateway: &Gateway, request: &Request<B>) -> bool {
+    let running = gateway.running();
+    let Some(token) = running.settings.admin.as_ref().and_then(|admin| admin.token.as_ref()) else { return true };
+    let mut lines = request.headers().get_all(AUTHORIZATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    line.as_bytes().strip_prefix(b"Bearer ").is_some_and(|given| same(given, token.reveal().as_bytes()))
+}
+
+/// Compares in time that depends on the lengths only.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+fn readings(gateway: &Gateway) -> Readings {
+    let running = gateway.running();
+    let now = gateway.clock().now();
+    let store = gateway.store().stats();
+    let upstreams = running.upstreams.iter().map(|upstream| {
+        let mut reading = UpstreamReading::new(Arc::clone(&upstream.name));
+        reading.in_flight = upstream.in_flight();
+        reading.connections_idle = upstream.idle() as u64;
+        (reading.connections_opened, reading.connections_reused) = upstream.used();
+        reading.breaker = Some(breaker(upstream.breaker.state(now)));
+        reading.breaker_opened = upstream.breaker.times_opened();
+        reading
+    });
+    Readings {
+        access_log_dropped: gateway.access().dropped(),
+        connections_open: gateway.connections() as u64,
+        limit_keys: store.keys as u64,
+        limit_overflowed: store.overflowed,
+        upstreams: upstreams.collect(),
+    }
+}
+
+fn breaker(state: upstream::BreakerState) -> BreakerState {
+    match state {
+        upstream::BreakerState::Closed => BreakerState::Closed,
+        upstream::BreakerState::HalfOpen => BreakerState::HalfOpen,
+        upstream::BreakerState::Open { .. } => BreakerState::Open,
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let _ = headers.try_insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let _ = headers.try_insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

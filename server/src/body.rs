@@ -1,0 +1,163 @@
+//! A response's body on its way to the client. Lease, connection and record ride on it, and settle when it ends or is
+//! dropped.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::forward::body::Flow;
+use crate::forward::connect::UpstreamBody;
+use crate::forward::h1::Broken;
+use crate::forward::{Exchange, Trail};
+use crate::listen::watch::Watch;
+use crate::observe::{Ending, OpenRecord};
+
+/// A response's body.
+pub(crate) struct Body {
+    source: Source,
+    /// Boxed, so that a response is moved about as a few words.
+    tail: Option<Box<Tail>>,
+}
+
+enum Source {
+    Upstream(UpstreamBody),
+    Whole(Option<Bytes>),
+}
+
+/// What settles when the body ends.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) exchange: Option<Exchange>,
+    pub(crate) flow: Option<Arc<Flow>>,
+    pub(crate) record: OpenRecord,
+    pub(crate) trail: Trail,
+    pub(crate) watch: Arc<Watch>,
+}
+
+impl Drop for Tail {
+    /// What a request had come to is told however it ends, by its client's leaving too.
+    fn drop(&mut self) {
+        if let Some(flow) = &self.flow {
+            self.record.bytes_received = flow.progress().received;
+        }
+        self.record.attempts = self.trail.attempts;
+        self.record.endpoint = self.trail.server.as_ref().map(|server| Arc::clone(&server.name));
+    }
+}
+
+impl Body {
+    /// An answer of our own.
+    pub(crate) fn whole(bytes: Bytes, tail: Box<Tail>) -> Self {
+        Self { source: Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), tail: Some(tail) }
+    }
+
+    /// No body, for a client that is not there any more.
+    pub(crate) fn for_nobody() -> Self {
+        Self { source: Source::Whole(None), tail: None }
+    }
+
+    /// An upstream's answer.
+    pub(crate) fn upstream(body: UpstreamBody, tail: Box<Tail>) -> Self {
+        Self { source: Source::Upstream(body), tail: Some(tail) }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut self.source {
+            Source::Upstream(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    // We asked for no trailers, and whatever is in them was not looked at: they end here.
+                    Some(Ok(frame)) if frame.is_trailers() => {}
+                    frame => return Poll::Ready(frame),
+                }
+            },
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    /// The end, told once.
+    fn settle(&mut self, ending: Ending) {
+        let Some(mut tail) = self.tail.take() else { return };
+        // A refusal that reached the client stays a refusal in the record.
+        let refused = matches!(tail.record.ending, Ending::Rejected(_) | Ending::Panicked);
+        if !(refused && ending == Ending::Complete) {
+            tail.record.ending = ending;
+        }
+        if let Some(exchange) = tail.exchange.take()
+            && ending == Ending::Complete
+            && let Source::Upstream(body) = std::mem::replace(&mut self.source, Source::Whole(None))
+        {
+            exchange.complete(body);
+        }
+        let early = tail.flow.as_ref().is_some_and(|flow| flow.progress().done.is_none());
+        if ending == Ending::TimedOut {
+            tail.record.origin = tail.watch.was_cut();
+        }
+        tail.watch.request_ended(early);
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let polled = this.poll_source(cx);
+        match &polled {
+            Poll::Pending => {
+                if let Some(tail) = &this.tail {
+                    tail.watch.body_waits();
+                }
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(tail) = &mut this.tail {
+                    tail.watch.body_goes_on();
+                    let sent = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    tail.record.bytes_sent = tail.record.bytes_sent.saturating_add(sent);
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::debug!(%error, "an upstream's answer broke off");
+                this.settle(Ending::UpstreamCut);
+            }
+            Poll::Ready(None) => this.settle(Ending::Complete),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Whole(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Upstream(body) => body.size_hint(),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // hyper does not ask for the end of a body whose length it knows, nor for any of one that has none to send.
+        let ending = match &self.tail {
+            _ if self.is_end_stream() => Ending::Complete,
+            Some(tail) if tail.watch.was_cut().is_some() => Ending::TimedOut,
+            _ => Ending::ClientGone,
+        };
+        self.settle(ending);
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,280 @@
+//! The gateway's state: the plan that runs, what it runs on, and who is connected.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use http::{Method, Version};
+use portcullis_core::Rejection;
+use portcullis_core::Sharded;
+use portcullis_core::admit::Services;
+use portcullis_core::headers::{Forwarding, Proto, Via};
+use portcullis_core::limit::{MemoryStore, RateLimitStore};
+use portcullis_core::subject::SubjectKey;
+use portcullis_core::time::Clock;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::Notify;
+
+use crate::config::{Config, ServerSettings};
+use crate::listen::watch::Watch;
+use crate::live::Running;
+use crate::observe::{AccessLog, Ending, Metrics, Observer, Origin};
+
+/// The gateway: one for each process, or for each configuration that an embedder runs. It opens no port; see
+/// [`Server`](crate::server::Server).
+#[derive(Debug)]
+pub struct Gateway {
+    running: ArcSwap<Running>,
+    /// One reload at a time: each builds on the one before it.
+    reloading: Mutex<()>,
+    clock: Clock,
+    store: MemoryStore,
+    subjects: SubjectKey,
+    metrics: Arc<Metrics>,
+    random: Sharded<StdRng>,
+    connections: Arc<AtomicUsize>,
+    draining: AtomicBool,
+    drain: Notify,
+    drained: Arc<Notify>,
+    /// What was wrong with the last configuration that was not taken over.
+    reload_problem: Mutex<Option<String>>,
+    /// Tells our own mark in `Via` from everybody else's.
+    via: Via,
+}
+
+/// A client's place among the connections; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    connections: Arc<AtomicUsize>,
+    drained: Arc<Notify>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.drained.notify_waiters();
+        }
+    }
+}
+
+impl Gateway {
+    /// A gateway that runs `config`.
+    pub fn new(config: Config, clock: Clock, access: AccessLog) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::new(&clock));
+        metrics.reloaded(config.fingerprint, clock.unix());
+        let mut seeds: StdRng = rand::make_rng();
+        #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
+        let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
+        Arc::new(Self {
+            running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, &metrics)),
+            reloading: Mutex::new(()),
+            store: crate::parts::memory_store(&clock),
+            subjects: SubjectKey::random(),
+            clock,
+            metrics,
+            random: Sharded::new(|| StdRng::from_rng(&mut seeds)),
+            connections: Arc::default(),
+            draining: AtomicBool::new(false),
+            drain: Notify::new(),
+            drained: Arc::default(),
+            reload_problem: Mutex::default(),
+            via,
+        })
+    }
+
+    /// Swaps in another configuration in one step: each request is decided by the one it began with. Counters, breakers,
+    /// connections and series go on where their names stay, and so does the access log unless `access` is another.
+    ///
+    /// # Errors
+    /// What cannot change without a restart; then nothing has changed.
+    pub fn reload(&self, config: Config, access: Option<AccessLog>) -> Result<(), Vec<String>> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.running.load_full();
+        let fixed = old.settings.needs_restart(&config.settings);
+        if !fixed.is_empty() {
+            return Err(fixed);
+        }
+        // The old log ends with the last request that writes to it.
+        let access = access.map_or_else(|| Arc::clone(&old.access), Arc::new);
+        let running = Running::new(config, access, Some(&old), &self.metrics);
+        *self.problem() = None;
+        self.metrics().reloaded(running.fingerprint, self.clock.unix());
+        self.running.store(Arc::new(running));
+        Ok(())
+    }
+
+    /// Notes that a configuration was not taken over, and why: `/readyz` and the metrics say so until one is.
+    pub fn reload_failed(&self, problem: String) {
+        *self.problem() = Some(problem);
+        self.metrics().reload_failed();
+    }
+
+    /// Why the last configuration was not taken over, if it was not.
+    pub fn last_reload_problem(&self) -> Option<String> {
+        self.problem().clone()
+    }
+
+    fn problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.reload_problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Its access log.
+    pub fn access(&self) -> Arc<AccessLog> {
+        Arc::clone(&self.running.load().access)
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether it is on its way out: `/readyz` says no.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Tells every connection to end after the request it is at.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.drain.notify_waiters();
+        if self.connections() == 0 {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Resolves when the last connection has ended.
+    pub async fn drained(&self) {
+        loop {
+            // Registered before the look, so that the last one to leave is not missed.
+            let left = self.drained.notified();
+            if self.connections() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// Resolves when draining begins.
+    pub(crate) async fn draining(&self) {
+        self.drain.notified().await;
+    }
+
+    /// A place for one more connection, unless there are `server.max_connections`.
+    pub(crate) fn admit_connection(self: &Arc<Self>) -> Option<Place> {
+        let most = self.running.load().settings.server.max_connections;
+        let one_more = |open| (open < most).then_some(open + 1);
+        if self.connections.try_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
+            self.metrics().connection_refused();
+            return None;
+        }
+        self.metrics().connection_accepted();
+        Some(Place { connections: Arc::clone(&self.connections), drained: Arc::clone(&self.drained) })
+    }
+
+    /// The plan that runs now.
+    pub(crate) fn running(&self) -> Arc<Running> {
+        self.running.load_full()
+    }
+
+    fn current(&self, running: Arc<Running>) -> Current {
+        let observer = Observer::new(self.clock.clone(), Arc::clone(&running.access), Arc::clone(&self.metrics));
+        Current { running, observer: Arc::new(observer) }
+    }
+
+    /// What the first steps ask.
+    pub(crate) fn services(&self) -> Services<'_> {
+        Services { clock: &self.clock, store: &self.store as &dyn RateLimitStore, subjects: &self.subjects }
+    }
+
+    pub(crate) fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    /// This thread's randomness: for ids and for the choice of endpoints, never for secrets.
+    pub(crate) fn random_u64(&self) -> u64 {
+        self.random.mine().next_u64()
+    }
+
+    /// The same, twice as much of it.
+    pub(crate) fn random_u128(&self) -> u128 {
+        let mut random = self.random.mine();
+        (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64())
+    }
+}
+
+/// One client's connection: what its requests share.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) gateway: Arc<Gateway>,
+    /// Our mark in `Via`; a copy of its own, so that cores do not count references to one.
+    pub(crate) via: Via,
+    pub(crate) watch: Arc<Watch>,
+    /// What upstreams are told of the client.
+    forwarding: Mutex<Forwarding>,
+    /// The plan as this connection last saw it, behind a reference count of its own: requests raise that one, and not the
+    /// one that every core would have to write to.
+    current: Mutex<Arc<Current>>,
+}
+
+/// A plan and who is told of its requests, shared by the requests of one connection.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) running: Arc<Running>,
+    pub(crate) observer: Arc<Observer>,
+}
+
+impl Connection {
+    pub(crate) fn new(gateway: Arc<Gateway>, client: Option<IpAddr>, watch: Arc<Watch>) -> Self {
+        let current = Mutex::new(Arc::new(gateway.current(gateway.running())));
+        let via = gateway.via.unshared();
+        let forwarding = Mutex::new(Forwarding::new(client, Proto::Http));
+        Self { client, gateway, via, watch, forwarding, current }
+    }
+
+    /// The plan that runs now; one for each request.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.gateway.running.load();
+        if !Arc::ptr_eq(&running, &current.running) {
+            *current = Arc::new(self.gateway.current(Arc::clone(&running)));
+        }
+        Arc::clone(&current)
+    }
+
+    /// A line and a count for what was refused before there was a request.
+    pub(crate) fn note_refusal(&self, rejection: &Rejection) {
+        let mut record = self.current().observer.open(unknown_method(), Version::HTTP_11);
+        record.client = self.client;
+        record.status = Some(rejection.status());
+        record.ending = Ending::Rejected(rejection.code());
+        record.origin = Some(Origin::Client);
+    }
+
+    /// What upstreams are told of the client; only this connection's requests take the lock.
+    pub(crate) fn forwarding(&self) -> MutexGuard<'_, Forwarding> {
+        self.forwarding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The `[server]` settings as the connection begins with them.
+    pub(crate) fn settings(&self) -> ServerSettings {
+        self.current().running.settings.server.clone()
+    }
+}
+
+/// What stands in the log for the method of a head that could not be read.
+fn unknown_method() -> Method {
+    Method::from_bytes(b"-").unwrap_or_default()
+}

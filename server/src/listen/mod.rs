@@ -1,0 +1,9 @@
+//! Where clients arrive: sockets, accept loops, connections.
+
+pub(crate) mod accept;
+pub(crate) mod bind;
+pub(crate) mod serve;
+pub(crate) mod watch;
+
+#[cfg(test)]
+mod tests;

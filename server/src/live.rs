@@ -1,0 +1,171 @@
+//! What outlives a reload: endpoints with their connections and counts, breakers, metric series. Kept by name while the
+//! settings that give it meaning are unchanged.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use portcullis_core::auth::TokenVerifier;
+use portcullis_core::plan::{self, BreakerSettings, Plan};
+use portcullis_core::upstream::{Breaker, Endpoint, Pool, Snapshot};
+
+use crate::config::{Config, Settings};
+use crate::forward::connect::Address;
+use crate::forward::idle::Idle;
+use crate::observe::{AccessLog, Metrics, RouteSeries, UpstreamSeries};
+use crate::parts::JwtSettings;
+
+/// A plan with all that it runs on. Requests load it once and keep it to their end.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// A number for the configuration's text, the same for the same text: two nodes, or two moments, compare by it.
+    pub(crate) fingerprint: u64,
+    pub(crate) plan: Plan,
+    pub(crate) settings: Settings,
+    /// Where lines about its requests go; the old plan's, unless `[log]` says otherwise.
+    pub(crate) access: Arc<AccessLog>,
+    /// By the plan's route index.
+    pub(crate) routes: Box<[Arc<RouteSeries>]>,
+    /// By the plan's upstream index.
+    pub(crate) upstreams: Box<[Upstream]>,
+    /// By the plan's verifier index: what each was made from.
+    verifiers: Vec<JwtSettings>,
+}
+
+/// An upstream with its pool, breaker and connections.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) breaker: Breaker,
+    breaker_settings: BreakerSettings,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) name: Arc<str>,
+    /// Statuses that the breaker counts as failures.
+    pub(crate) on: Box<[StatusCode]>,
+    pub(crate) pool: Pool,
+    pub(crate) send_timeout: Duration,
+    pub(crate) series: Arc<UpstreamSeries>,
+    /// By the pool's endpoint index.
+    pub(crate) servers: Box<[Arc<Server>]>,
+    pub(crate) timeout: Duration,
+}
+
+/// An endpoint as this process reaches it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: Address,
+    /// The `Host` of a request that came without one.
+    pub(crate) authority: HeaderValue,
+    /// The same for the log.
+    pub(crate) name: Arc<str>,
+    endpoint: Arc<Endpoint>,
+    pub(crate) idle: Idle,
+    most_idle: usize,
+}
+
+impl Running {
+    /// Puts a new plan on what the old one ran on.
+    pub(crate) fn new(config: Config, access: Arc<AccessLog>, old: Option<&Self>, metrics: &Metrics) -> Self {
+        let Config { fingerprint, mut plan, settings, verifiers, .. } = config;
+        for (auth, made_from) in plan.auths.iter_mut().zip(&verifiers) {
+            // One that was made from the same settings goes on, with the tokens that it remembers.
+            if let Some(known) = old.and_then(|old| old.verifier(made_from)) {
+                auth.verifier = known;
+            }
+        }
+        let known: HashMap<&str, &Upstream> =
+            old.into_iter().flat_map(|old| &old.upstreams).map(|upstream| (&*upstream.name, upstream)).collect();
+        let upstreams =
+            plan.upstreams.iter().map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), metrics)).collect();
+        let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
+        Self { access, fingerprint, plan, settings, routes, upstreams, verifiers }
+    }
+}
+
+impl Running {
+    fn verifier(&self, made_from: &JwtSettings) -> Option<Arc<dyn TokenVerifier>> {
+        let place = self.verifiers.iter().position(|known| known == made_from)?;
+        self.plan.auths.get(place).map(|auth| Arc::clone(&auth.verifier))
+    }
+}
+
+impl Upstream {
+    fn new(spec: &plan::Upstream, old: Option<&Self>, metrics: &Metrics) -> Self {
+        let servers = spec.servers.iter().map(|server| (server.url.clone(), server.weight));
+        let snapshot = Snapshot::new(servers, old.map(|old| old.pool.snapshot()));
+        let picker = (spec.balance.picker)(&snapshot);
+        let servers = snapshot
+            .members()
+            .iter()
+            .map(|member| Server::attach(&member.endpoint, spec.idle_connections, old))
+            .collect();
+        // A breaker counts what its settings say; under other settings its count means nothing.
+        let breaker = match old {
+            Some(old) if old.breaker_settings == spec.breaker => old.breaker.clone(),
+            _ => Breaker::consecutive(spec.breaker.failures.get())
+                .recovery(spec.breaker.recovery)
+                .probes(spec.breaker.probes.get())
+                .build(),
+        };
+        Self {
+            breaker,
+            breaker_settings: spec.breaker.clone(),
+            connect_timeout: spec.connect_timeout,
+            name: Arc::clone(&spec.name),
+            on: spec.breaker.on.clone(),
+            pool: Pool::new(Arc::clone(&spec.name), snapshot, picker),
+            send_timeout: spec.send_timeout,
+            series: metrics.upstream(&spec.name),
+            servers,
+            timeout: spec.timeout,
+        }
+    }
+
+    /// Idle connections of all its servers.
+    pub(crate) fn idle(&self) -> usize {
+        self.servers.iter().map(|server| server.idle.len()).sum()
+    }
+
+    /// Connections opened, and how often one was used again.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        self.servers.iter().map(|server| server.idle.used()).fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+    }
+
+    /// Requests in flight at all its servers.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.servers.iter().map(|server| u64::from(server.endpoint.in_flight())).sum()
+    }
+}
+
+impl Server {
+    /// The server behind an endpoint: the old one where the pool kept the endpoint.
+    fn attach(endpoint: &Arc<Endpoint>, most_idle: usize, old: Option<&Upstream>) -> Arc<Self> {
+        let known = old.into_iter().flat_map(|old| &old.servers).find(|server| Arc::ptr_eq(&server.endpoint, endpoint));
+        if let Some(known) = known
+            && known.most_idle == most_idle
+        {
+            return Arc::clone(known);
+        }
+        let authority = endpoint.authority();
+        Arc::new(Self {
+            address: address(endpoint),
+            // A parsed endpoint's authority is a host and a port; were it ever not a header value, an empty Host is right
+            // (RFC 9112, section 3.2).
+            authority: HeaderValue::from_str(authority).unwrap_or(HeaderValue::from_static("")),
+            name: authority.into(),
+            endpoint: Arc::clone(endpoint),
+            idle: Idle::new(most_idle),
+            most_idle,
+        })
+    }
+}
+
+fn address(endpoint: &Endpoint) -> Address {
+    let authority = endpoint.authority();
+    if let Ok(address) = authority.parse::<SocketAddr>() {
+        return Address::Ip(address);
+    }
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    Address::Name(host.into(), port.parse().unwrap_or(80))
+}

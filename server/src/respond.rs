@@ -1,0 +1,139 @@
+//! The head of a response as the client gets it, and the body with all that rides on it.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use portcullis_core::Rejection;
+use portcullis_core::headers::{self, Survey};
+use portcullis_core::plan::Respond;
+use portcullis_core::rejection::Fault;
+
+use crate::body::{Body, Tail};
+use crate::forward::Answered;
+use crate::gateway::Connection;
+use crate::observe::{BreakerState, Clip, Ending, Origin};
+use crate::proxy::Pass;
+
+/// That we are here (RFC 9110, section 9.3.7).
+pub(crate) fn here(mut pass: Pass<'_>) -> Response<Body> {
+    let mut head = Response::new(());
+    *head.status_mut() = StatusCode::NO_CONTENT;
+    announce(&mut pass, head.headers_mut());
+    pass.tail.record.ending = Ending::Complete;
+    whole(pass, head, Bytes::new())
+}
+
+/// An answer from the configuration.
+pub(crate) fn own(mut pass: Pass<'_>, answer: &Respond) -> Response<Body> {
+    let mut head = Response::new(());
+    *head.status_mut() = answer.status;
+    *head.headers_mut() = answer.headers.clone();
+    announce(&mut pass, head.headers_mut());
+    pass.tail.record.ending = Ending::Complete;
+    whole(pass, head, answer.body.clone())
+}
+
+/// An upstream's answer.
+pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered) -> Response<Body> {
+    let (mut parts, incoming) = answered.response.into_parts();
+    let survey = Survey::of(&parts.headers);
+    if survey.hop_by_hop && headers::remove_hop_by_hop(&mut parts.headers).is_err() {
+        return rejected(pass, &Rejection::UpstreamInvalid);
+    }
+    // Who a client is, is between us and the upstream, whatever it echoes.
+    pass.running.plan.identity_headers.strip(&mut parts.headers);
+    // Only a full map can refuse, and then the answer goes on without.
+    let _ = pass.connection.via.append(&mut parts.headers, parts.version);
+    announce(&mut pass, &mut parts.headers);
+    if parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        pass.connection.watch.answer_is_a_stream();
+    }
+    parts.version = Version::HTTP_11;
+    pass.tail.exchange = Some(answered.exchange);
+    finish(pass, Response::from_parts(parts, ()), |tail| Body::upstream(incoming, tail))
+}
+
+/// A fault of ours: the request's future panicked.
+pub(crate) fn panicked(pass: Pass<'_>) -> Response<Body> {
+    pass.connection.gateway.metrics().panicked();
+    refusal(pass, &Rejection::Internal, Ending::Panicked)
+}
+
+/// A refusal.
+pub(crate) fn rejected(pass: Pass<'_>, rejection: &Rejection) -> Response<Body> {
+    refusal(pass, rejection, Ending::Rejected(rejection.code()))
+}
+
+fn refusal(mut pass: Pass<'_>, rejection: &Rejection, ending: Ending) -> Response<Body> {
+    // A request that was refused before it had an id gets one: its answer and its log line are told by it.
+    let id = pass.request_id.get_or_insert_with(|| fresh_id(pass.connection));
+    pass.tail.record.request_id.get_or_insert_with(|| Clip::new(&*id));
+    let instance = id.to_str().ok();
+    let (mut parts, body) = rejection.response(instance).into_parts();
+    announce(&mut pass, &mut parts.headers);
+    pass.is_last |= ends_connection(rejection);
+    pass.tail.record.ending = ending;
+    pass.tail.record.origin = Some(match rejection.fault() {
+        Fault::Client => Origin::Client,
+        Fault::Gateway => Origin::Gateway,
+        Fault::Upstream => Origin::Upstream,
+    });
+    if matches!(rejection, Rejection::CircuitOpen { .. }) {
+        pass.tail.record.breaker = Some(BreakerState::Open);
+    }
+    whole(pass, Response::from_parts(parts, ()), body)
+}
+
+/// Nobody: hyper wants an answer all the same.
+pub(crate) fn to_nobody() -> Response<Body> {
+    Response::new(Body::for_nobody())
+}
+
+fn fresh_id(connection: &Connection) -> HeaderValue {
+    headers::fresh_request_id(connection.gateway.random_u128())
+}
+
+/// A body of our own. What has none to send (HEAD, 204, 304) says its length, where it may, and is complete as it is.
+fn whole(pass: Pass<'_>, mut head: Response<()>, body: Bytes) -> Response<Body> {
+    let is_head = pass.tail.record.method == Method::HEAD;
+    if is_head {
+        set(head.headers_mut(), CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let none = is_head || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    finish(pass, head, |tail| Body::whole(if none { Bytes::new() } else { body }, tail))
+}
+
+fn finish(mut pass: Pass<'_>, mut head: Response<()>, body: impl FnOnce(Box<Tail>) -> Body) -> Response<Body> {
+    pass.tail.record.status = Some(head.status());
+    if pass.is_last {
+        set(head.headers_mut(), CONNECTION, HeaderValue::from_static("close"));
+    }
+    head.map(|()| body(pass.tail))
+}
+
+/// What every answer says: the request's id, and how much is left of its limits.
+fn announce(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
+    if let Some(id) = pass.request_id.take() {
+        set(fields, headers::X_REQUEST_ID, id);
+    }
+    if let Some((route, verdict)) = &pass.verdict {
+        route.limits.policies.write(verdict, pass.running.settings.server.rate_limit_headers, fields);
+    }
+}
+
+/// An answer is worth sending even when its map is too full for what we add.
+fn set(fields: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = fields.try_insert(name, value);
+}
+
+/// After these, what the client sends next cannot be trusted to be a request, or is not worth reading.
+fn ends_connection(rejection: &Rejection) -> bool {
+    matches!(rejection, Rejection::MethodNotAllowed { allow } if allow.is_empty())
+        || matches!(
+            rejection.status(),
+            StatusCode::BAD_REQUEST
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::URI_TOO_LONG
+        )
+}
