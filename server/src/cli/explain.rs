@@ -1,0 +1,224 @@
+//! `portcullis explain`: the first steps of the pipeline, called as a request calls them, with a recorder beside them.
+//!
+//! It reads the configuration and the request, asks nobody and counts nothing: limits are asked of a fresh store, so what it
+//! prints are keys, costs and rules, not live counters.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
+use portcullis_core::headers::Via;
+use portcullis_core::plan::{Access, Plan, Target};
+use portcullis_core::rejection::Rejection;
+use portcullis_core::subject::SubjectKey;
+use portcullis_core::time::Clock;
+
+use super::{FAILED, WRONG, file_or_lesson, load, print, say};
+use crate::config::{Config, LoadOptions};
+use crate::{inbound, outbound};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The method
+    #[arg(value_parser = method)]
+    method: Method,
+    /// A path, or a URL whose host counts too: /orders/7, http://shop.test/orders/7
+    #[arg(value_parser = url)]
+    url: Uri,
+    /// A header field of the request
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    client: IpAddr,
+    /// The configuration; ./portcullis.toml where left out
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Methods are case-sensitive, but nobody means `get` when they write it.
+fn method(text: &str) -> Result<Method, String> {
+    let upper = text.to_ascii_uppercase();
+    let known = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"].contains(&&*upper);
+    let text = if known { &upper } else { text };
+    text.parse().map_err(|_| format!("`{text}` is not a method, like GET"))
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let hint = || format!("write a path, /orders/7, or a whole URL: http://{}", text.trim_start_matches('/'));
+    let uri: Uri = text.parse().map_err(|_| hint())?;
+    if uri.path().starts_with('/') || text == "*" { Ok(uri) } else { Err(hint()) }
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as \"name: value\"")?;
+    let name = name.trim().parse().map_err(|_| format!("`{}` is not a header name", name.trim()))?;
+    let value = value.trim().parse().map_err(|_| "the value has characters that no header can have".to_owned())?;
+    Ok((name, value))
+}
+
+pub(super) fn explain(args: &Args) -> ExitCode {
+    let config = file_or_lesson(args.config.as_ref()).and_then(|file| load(&file, LoadOptions { unset_ok: true }));
+    let config = match config {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return ExitCode::from(WRONG);
+        }
+    };
+    match runtime.block_on(tell(args, &config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(rejection) => {
+            row("answer", &refusal(&rejection));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Prints what each step finds, in their order.
+async fn tell(args: &Args, config: &Config) -> Result<(), Rejection> {
+    let plan = &config.plan;
+    row("request", &format!("{} {}", args.method, args.url));
+    let mut parts = arrived(args, plan);
+    let via = Via::new("portcullis-explain").map_err(|_| Rejection::Internal)?;
+    if inbound::screen(&mut parts, &plan.identity_headers, &via, 0, &mut None)?.is_for_us {
+        row("answer", "204 No Content, by the gateway itself");
+        return Ok(());
+    }
+    let head = Head {
+        client: Some(args.client),
+        headers: &parts.headers,
+        method: &parts.method,
+        uri: &parts.uri,
+        version: parts.version,
+    };
+    let routed = admit::route(plan, head);
+    if let Ok(path) = portcullis_core::route::canonicalise(args.url.path()) {
+        row("path", &format!("{path} (canonical)"));
+        candidates(args, plan, &parts.headers, path.as_str());
+    }
+    let routed = routed?;
+    row("route", &format!("{} ({})", routed.route().name, routed.route().pattern));
+
+    let clock = Clock::system();
+    let store = crate::parts::memory_store(&clock);
+    let services = Services { clock: &clock, store: &store, subjects: &SubjectKey::random() };
+    say_access(plan, &routed);
+    let admitted = routed.admit(services).await.map_err(|refused| refused.rejection)?;
+    say_admission(&routed, &admitted)?;
+    say_target(config, &routed, &admitted)
+}
+
+/// The request as it would arrive: with a Host, if it names none itself.
+fn arrived(args: &Args, plan: &Plan) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = args.method.clone();
+    parts.uri = args.url.clone();
+    for (name, value) in &args.headers {
+        if plan.identity_headers.contains(name) {
+            row("header", &format!("{name} is removed: only the gateway says who a request is from"));
+        }
+        let _ = parts.headers.try_append(name.clone(), value.clone());
+    }
+    if !parts.headers.contains_key(HOST) && parts.uri.authority().is_none() {
+        let _ = parts.headers.try_insert(HOST, HeaderValue::from_static("localhost"));
+    }
+    parts
+}
+
+/// Every route in the file's order, with the reason that it won or lost.
+fn candidates(args: &Args, plan: &Plan, headers: &HeaderMap, path: &str) {
+    let named = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let authority = args.url.authority().map_or(named, |authority| authority.as_str());
+    let host = portcullis_core::route::canonical_host(authority).unwrap_or_default();
+    for (index, standing) in plan.table.explain(&host, path, &args.method) {
+        if let Some(route) = plan.routes.get(index.as_usize()) {
+            row("candidate", &format!("{:<24} {standing}", &*route.name));
+        }
+    }
+}
+
+fn say_access(plan: &Plan, routed: &Routed<'_, '_>) {
+    match &routed.route().access {
+        Access::Public => row("auth", "none: the route is public"),
+        Access::Verified(verifiers) => {
+            for auth in verifiers.iter().filter_map(|index| plan.auths.get(index.0)) {
+                row("auth", &format!("a token that `{}` accepts", auth.name));
+            }
+        }
+    }
+}
+
+fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
+    if let (Some(auth), Some(identity)) = (admitted.auth, admitted.identity.as_deref()) {
+        row("identity", &format!("{} (by {})", identity.id(), identity.verifier()));
+        for field in auth.headers(identity) {
+            let (name, value) = field.map_err(outbound::unfit_claim)?;
+            row("sets", &format!("{name}: {}", value.to_str().unwrap_or("(not text)")));
+        }
+    }
+    let facts = routed.facts(admitted.identity.as_deref());
+    for rule in &admitted.route.limits.rules {
+        let key = rule.key();
+        let value = key.text(&facts).or_else(|| facts.client.map(|client| client.to_string().into()));
+        row(
+            "limit",
+            &format!(
+                "{}: costs {}, counted by {} = {}; {}",
+                rule.name(),
+                rule.cost(),
+                key.chosen(&facts),
+                value.as_deref().unwrap_or("(unknown)"),
+                rule.worst_case()
+            ),
+        );
+    }
+    if admitted.route.limits.rules.is_empty() {
+        row("limit", "none");
+    }
+    Ok(())
+}
+
+fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
+    match &admitted.route.target {
+        Target::Respond(answer) => row("answer", &format!("{}, by the gateway itself", answer.status)),
+        Target::Upstream { upstream, rewrite } => {
+            let path = routed.upstream_path(rewrite, admitted.identity.as_deref())?;
+            if let Some(upstream) = config.plan.upstreams.get(upstream.0) {
+                let servers: Vec<_> = upstream.servers.iter().map(|server| server.url.to_string()).collect();
+                row("upstream", &format!("{}: {} ({})", upstream.name, servers.join(", "), upstream.balance.name));
+            }
+            row("forwards", &format!("{} {path}", routed.facts(None).method));
+        }
+        _ => row("answer", "(not explained yet)"),
+    }
+    Ok(())
+}
+
+fn refusal(rejection: &Rejection) -> String {
+    let mut text = format!("{} ({})", rejection.status(), rejection.code());
+    match rejection {
+        Rejection::BadRequest(how) => text.push_str(&format!(": {how}")),
+        Rejection::InvalidToken { reason } => text.push_str(&format!(": {reason}")),
+        Rejection::MethodNotAllowed { allow } => {
+            text.push_str(&format!(": allowed are {}", allow.to_str().unwrap_or_default()));
+        }
+        Rejection::MissingToken => {
+            text.push_str(": send \"authorization: Bearer TOKEN\"; `portcullis token` makes one")
+        }
+        _ => {}
+    }
+    text
+}
+
+fn row(name: &str, text: &str) {
+    print(&format!("{name:>10}  {text}"));
+}

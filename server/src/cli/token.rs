@@ -1,0 +1,103 @@
+//! `portcullis token`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use portcullis_core::auth::mint;
+use portcullis_core::time::Clock;
+use serde_json::{Map, Value};
+
+use super::{WRONG, file_or_lesson, load, print, say};
+use crate::config::{Config, LoadOptions};
+use crate::parts::JwtSettings;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Who the token is for: the value of the verifier's id claim
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    sub: String,
+    /// A further claim; a value that is JSON is taken as JSON, anything else as a string
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    claims: Vec<String>,
+    /// How long it lasts
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = lasting)]
+    lasts: Duration,
+    /// Which verifier it is for; can be left out where there is one
+    #[arg(long, value_name = "NAME")]
+    auth: Option<String>,
+    /// The configuration; ./portcullis.toml where left out
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// A duration that is one: a token that lasts no second is never accepted.
+fn lasting(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.as_secs() > 0 => Ok(duration),
+        Ok(_) => Err("a token lasts a second at least".into()),
+        Err(error) => Err(format!("{error}; write it as 30s, 10m, 1h or 7d")),
+    }
+}
+
+pub(super) fn token(args: &Args) -> ExitCode {
+    let config = file_or_lesson(args.config.as_ref()).and_then(|file| load(&file, LoadOptions::default()));
+    let config = match config {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match make(args, &config) {
+        Ok(token) => {
+            print(&token);
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
+fn make(args: &Args, config: &Config) -> Result<String, String> {
+    let verifier = verifier(args, config)?;
+    let algorithm = *verifier.algorithms.first().ok_or("the verifier accepts no algorithm")?;
+    let claims = claims(args, verifier)?;
+    mint(algorithm, verifier.secret.reveal().as_bytes(), &claims).map_err(|error| error.to_string())
+}
+
+fn verifier<'c>(args: &Args, config: &'c Config) -> Result<&'c JwtSettings, String> {
+    let names = || config.verifiers.iter().map(|verifier| &*verifier.name).collect::<Vec<_>>().join(", ");
+    match (&args.auth, config.verifiers.as_slice()) {
+        (_, []) => Err("the configuration has no [auth.*] table, so no token is needed".into()),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("say which verifier: --auth with one of {}", names())),
+        (Some(name), all) => all
+            .iter()
+            .find(|verifier| *verifier.name == **name)
+            .ok_or_else(|| format!("there is no [auth.{name}]; there is {}", names())),
+    }
+}
+
+fn claims(args: &Args, verifier: &JwtSettings) -> Result<Map<String, Value>, String> {
+    let mut claims = Map::new();
+    for claim in &args.claims {
+        let (name, value) =
+            claim.split_once('=').ok_or_else(|| format!("--claim takes NAME=VALUE, and `{claim}` has no `=`"))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        claims.insert(name.to_owned(), value);
+    }
+    let now = Clock::system().unix().as_secs();
+    let mut standard = |name: &str, value: Value| {
+        claims.entry(name).or_insert(value);
+    };
+    standard(&verifier.id_claim, args.sub.clone().into());
+    standard("iat", now.into());
+    standard("exp", now.saturating_add(args.lasts.as_secs()).into());
+    if let Some(issuer) = &verifier.issuer {
+        standard("iss", issuer.clone().into());
+    }
+    if let Some(audience) = verifier.audience.as_ref().and_then(|audiences| audiences.first()) {
+        standard("aud", audience.clone().into());
+    }
+    Ok(claims)
+}
