@@ -1,1 +1,32 @@
+//! One binary, so that it links once. Each module is about one promise; the ids in comments (F01, W02 …) are those of the
+//! hardening list in docs/hardening.md.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    missing_docs,
+    reason = "tests"
+)]
 
+// What arrives.
+mod framing; // requests that are malformed or ambiguous never reach an upstream
+mod paths; // one canonical path and host, however they are spelled
+mod routing; // precedence, 404, 405, rewriting
+
+// What is decided.
+mod identity; // tokens, forged identity headers
+mod limits; // 429, exact counts, headers
+
+// What is forwarded.
+mod bodies; // streaming, bounds, slow clients, 100-continue
+mod forwarding; // fields added and removed on the way, both ways
+mod upstreams; // balance, broken upstreams, deadlines, the breaker
+
+// What is run.
+mod allocations; // the warm path allocates nothing
+mod architecture; // which crate may depend on which
+mod commands; // the binary: check, explain, token, demo, run
+mod lifecycle; // reload, drain, ports
+mod observing; // the access log and the metrics

@@ -1,0 +1,159 @@
+//! What each step costs, through the public API. `cargo bench -p portcullis-suite`.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue, Method};
+use portcullis_core::Answer;
+use portcullis_core::auth::{IdentityHeaders, JwtVerifier, TokenVerifier, bearer};
+use portcullis_core::headers::{self, Forwarding, Proto};
+use portcullis_core::limit::{MemoryStore, RateLimitStore, Rule};
+use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
+use portcullis_core::source::{Facts, Source};
+use portcullis_core::subject::SubjectKey;
+use portcullis_core::time::Clock;
+use portcullis_core::upstream::{Ask, Breaker, LeastRequest, Pool, RoundRobin, Snapshot};
+use portcullis_suite::{SECRET, token};
+
+/// The value of an answer that is there at once.
+fn now<T: Unpin + 'static>(answer: Answer<T>) -> Option<T> {
+    match std::pin::pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+fn table(routes: usize) -> Option<Table> {
+    let entries = (0..routes).map(|number| {
+        Some(Entry { pattern: format!("/svc{number}/items/{{id}}").parse().ok()?, hosts: vec![], methods: vec![] })
+    });
+    Table::new(entries.collect::<Option<_>>()?).ok()
+}
+
+fn route(c: &mut Criterion) {
+    c.bench_function("route/canonical path", |b| b.iter(|| canonicalise(black_box("/svc7/items/42")).is_ok()));
+    c.bench_function("route/canonical host", |b| b.iter(|| canonical_host(black_box("shop.test:8080")).is_ok()));
+    for routes in [1, 100, 1000, 10_000] {
+        let Some(table) = table(routes) else { continue };
+        let path = format!("/svc{}/items/42", routes / 2);
+        c.bench_function(&format!("route/find among {routes}"), |b| {
+            b.iter(|| table.find("shop.test", black_box(&path), &Method::GET).is_ok());
+        });
+    }
+}
+
+fn authenticate(c: &mut Criterion) {
+    let builder = || JwtVerifier::hs256(SECRET).issuer("https://login.shop.test").audience("shop").build();
+    let (Ok(verifier), clock, token) = (builder(), Clock::system(), token("ada")) else { return };
+    c.bench_function("authenticate/remembered token", |b| {
+        b.iter(|| now(verifier.verify(black_box(&token), clock.unix())));
+    });
+    c.bench_function("authenticate/HS256 from scratch", |b| {
+        b.iter_batched_ref(
+            builder,
+            |fresh| fresh.as_ref().ok().and_then(|fresh| now(fresh.verify(black_box(&token), clock.unix()))),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) {
+        let _ = headers.try_insert(http::header::AUTHORIZATION, value);
+    }
+    c.bench_function("authenticate/bearer", |b| b.iter(|| bearer(black_box(&headers)).is_ok()));
+}
+
+fn limit(c: &mut Criterion) {
+    let (store, key, headers) = (MemoryStore::new(), SubjectKey::random(), HeaderMap::new());
+    let Ok(rate) = "1000000000/s".parse() else { return };
+    let rules = [
+        Rule::new("one", rate),
+        Rule::new("two", rate).keyed_by(Source::identity_or_client()),
+        Rule::new("three", rate).keyed_by(Source::identity_or_client()),
+    ];
+    let facts = |client: u32| Facts {
+        client: Some(IpAddr::V4(Ipv4Addr::from(client))),
+        headers: &headers,
+        host: "shop.test",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/orders/7",
+        query: None,
+    };
+    for (name, rules) in [("one limit", &rules[..1]), ("three limits", &rules[..])] {
+        c.bench_function(&format!("limit/{name}"), |b| {
+            b.iter(|| {
+                let charges: [_; 3] = std::array::from_fn(|i| rules.get(i).map(|rule| rule.charge(&key, &facts(7))));
+                let charges: Vec<_> = charges.into_iter().flatten().collect();
+                now(store.take(black_box(&charges)))
+            });
+        });
+    }
+    let mut client = 0_u32;
+    c.bench_function("limit/a new client each time", |b| {
+        b.iter(|| {
+            client = client.wrapping_add(1);
+            now(store.take(&[rules[0].charge(&key, &facts(client))]))
+        });
+    });
+}
+
+fn pick(c: &mut Criterion) {
+    let snapshot = || {
+        let servers = (1..=10).filter_map(|port| format!("http://127.0.0.1:{port}").parse().ok());
+        Snapshot::new(servers.map(|url| (url, NonZeroU32::MIN)), None)
+    };
+    let turns = Pool::new("turns", snapshot(), Arc::new(RoundRobin::new(&snapshot())));
+    let least = Pool::new("least", snapshot(), Arc::new(LeastRequest));
+    let mut random = 1_u64;
+    let mut ask = move || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        Ask { key: None, tried: &[], random }
+    };
+    c.bench_function("pick/round-robin", |b| b.iter(|| turns.pick(&ask())));
+    c.bench_function("pick/least-request", |b| b.iter(|| least.pick(&ask())));
+    let (breaker, clock) = (Breaker::consecutive(5).build(), Clock::system());
+    c.bench_function("pick/breaker permit", |b| {
+        b.iter(|| breaker.permit(clock.now()).map(|permit| permit.settle(true, clock.now())).is_ok());
+    });
+}
+
+fn fields(c: &mut Criterion) {
+    let mut request = HeaderMap::new();
+    for (name, value) in [("host", "shop.test"), ("user-agent", "curl/8"), ("accept", "*/*"), ("x-trace", "abc")] {
+        let _ = request.try_insert(name, HeaderValue::from_static(value));
+    }
+    let identities = IdentityHeaders::new(&[http::HeaderName::from_static("x-user-id")]);
+    let mut forwarding = Forwarding::new(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), Proto::Http);
+    c.bench_function("fields/inbound", |b| {
+        b.iter_batched_ref(
+            || request.clone(),
+            |fields| {
+                let _ = headers::remove_hop_by_hop(fields);
+                headers::erase_forwarding(fields);
+                identities.strip(fields);
+                headers::request_id(fields, 7)
+            },
+            criterion::BatchSize::SmallInput,
+        );
+    });
+    c.bench_function("fields/outbound", |b| {
+        b.iter_batched_ref(
+            || request.clone(),
+            |fields| {
+                let host = fields.get("host").cloned();
+                let _ = forwarding.write(fields, host.as_ref());
+                headers::continue_trace(fields, 7, 7).value()
+            },
+            criterion::BatchSize::SmallInput,
+        );
+    });
+}
+
+criterion_group!(policies, route, authenticate, limit, pick, fields);
+criterion_main!(policies);

@@ -1,0 +1,138 @@
+//! The warm path of the policies allocates nothing: counted, not believed.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use http::{HeaderMap, Method};
+use portcullis_core::Answer;
+use portcullis_core::auth::{JwtVerifier, TokenVerifier};
+use portcullis_core::limit::{MemoryStore, Policies, RateLimitStore, Rule};
+use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
+use portcullis_core::source::{Facts, Source};
+use portcullis_core::subject::SubjectKey;
+use portcullis_core::time::Clock;
+use portcullis_core::upstream::{Ask, Breaker, LeastRequest, Pool, RoundRobin, Snapshot};
+use portcullis_suite::{SECRET, token};
+
+/// The value of an answer that is there at once.
+fn now<T: Unpin + 'static>(answer: Answer<T>) -> T {
+    match std::pin::pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("memory answers at once"),
+    }
+}
+
+use std::future::Future;
+
+/// How often `warm` allocates in its hundredth to two hundredth run.
+fn allocations(mut warm: impl FnMut()) -> u64 {
+    (0..100).for_each(|_| warm());
+    measure(|| (0..100).for_each(|_| warm())).count_total
+}
+
+#[test]
+fn routing_allocates_nothing() {
+    let entries = (0..1000).map(|number| Entry {
+        pattern: format!("/svc{number}/items/{{id}}/**").parse().unwrap(),
+        hosts: vec!["shop.test".parse().unwrap()],
+        methods: vec![],
+    });
+    let table = Table::new(entries.collect()).unwrap();
+    let count = allocations(|| {
+        let host = canonical_host("shop.test:8080").unwrap();
+        let path = canonicalise("/svc500/items/7/a/b").unwrap();
+        let found = table.find(&host, path.as_str(), &Method::GET).unwrap();
+        assert_eq!(table.params(&found, path.as_str()).get("id"), Some("7"));
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn limiting_allocates_nothing() {
+    let store = MemoryStore::new();
+    let key = SubjectKey::random();
+    let headers = HeaderMap::new();
+    let facts = Facts {
+        client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        headers: &headers,
+        host: "shop.test",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/orders/7",
+        query: None,
+    };
+    let rule = |name: &str, source: Source| Rule::new(name, "1000000/s".parse().unwrap()).keyed_by(source);
+    let rules = [
+        rule("a", Source::identity_or_client()),
+        rule("b", "host+path".parse().unwrap()),
+        rule("c", "everyone".parse().unwrap()),
+    ];
+    let count = allocations(|| {
+        let charges = [0, 1, 2].map(|number: usize| rules[number].charge(&key, &facts));
+        assert!(now(store.take(&charges)).unwrap().admitted);
+        assert!(now(store.take(&charges[..1])).unwrap().admitted);
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn a_remembered_token_allocates_nothing() {
+    let verifier = JwtVerifier::hs256(SECRET).issuer("https://login.shop.test").audience("shop").build().unwrap();
+    let (token, clock) = (token("ada"), Clock::system());
+    let count = allocations(|| {
+        let identity = now(verifier.verify(&token, clock.unix())).unwrap();
+        assert_eq!(identity.id(), "ada");
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn picking_allocates_nothing() {
+    let snapshot = || {
+        let servers = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"];
+        Snapshot::new(servers.map(|url| (url.parse().unwrap(), std::num::NonZeroU32::MIN)), None)
+    };
+    let turns = Pool::new("turns", snapshot(), Arc::new(RoundRobin::new(&snapshot())));
+    let least = Pool::new("least", snapshot(), Arc::new(LeastRequest));
+    let (breaker, clock) = (Breaker::consecutive(5).build(), Clock::system());
+    let mut random = 1_u64;
+    let count = allocations(|| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let permit = breaker.permit(clock.now()).unwrap();
+        let ask = Ask { key: None, tried: &[], random };
+        let (_one, _two) = (turns.pick(&ask).unwrap(), least.pick(&ask).unwrap());
+        permit.settle(true, clock.now());
+    });
+    assert_eq!(count, 0);
+}
+
+/// What a client is told costs the fields themselves: one small allocation for each value.
+#[test]
+fn limit_headers_cost_their_values() {
+    let rules = [Arc::new(Rule::new("per-user", "100/min".parse().unwrap()))];
+    let policies = Policies::new(&rules);
+    let store = MemoryStore::new();
+    let key = SubjectKey::random();
+    let headers = HeaderMap::new();
+    let facts = Facts {
+        client: None,
+        headers: &headers,
+        host: "",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/",
+        query: None,
+    };
+    let verdict = now(store.take(&[rules[0].charge(&key, &facts)])).unwrap();
+    let mut out = HeaderMap::with_capacity(16);
+    let count = allocations(|| {
+        out.clear();
+        policies.write(&verdict, portcullis_core::limit::HeaderFamilies::default(), &mut out);
+        assert_eq!(out.len(), 5);
+    });
+    assert!(count <= 500, "{count}");
+}

@@ -1,0 +1,386 @@
+//! The binary, as a person or a script meets it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use portcullis_suite::{Client, PATIENCE, Upstream, eventually};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The binary of this build, built if it is not there yet.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--workspace",
+                "--bin",
+                "portcullis",
+                "--offline",
+                "--message-format=json",
+                "--manifest-path",
+            ])
+            .arg(format!("{ROOT}/Cargo.toml"))
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        let executables = String::from_utf8(output.stdout).unwrap();
+        let executable = executables
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find_map(|message| Some(message["executable"].as_str()?.to_owned()))
+            .expect("cargo names the executable");
+        executable.into()
+    })
+}
+
+fn portcullis(args: &[&str], folder: &Path) -> Output {
+    Command::new(binary()).args(args).current_dir(folder).env_remove("RUST_BACKTRACE").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A running command; killed with the value. Its lines are read as they come, so that it never waits for us.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    fn start(args: &[&str], folder: &Path) -> Self {
+        let mut child = Command::new(binary())
+            .args(args)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let tell = tell.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = tell.send(line);
+                }
+            });
+        }
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// The next line, already seen or still to come, that has `part` in it.
+    fn line(&mut self, part: &str) -> String {
+        loop {
+            if let Some(line) = self.seen.iter().find(|line| line.contains(part)) {
+                return line.clone();
+            }
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.push(line),
+                Err(_) => panic!("no line with {part:?} in {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Where it listens.
+    fn address(&mut self) -> SocketAddr {
+        address_in(&self.line("listening on http://"))
+    }
+
+    fn admin(&mut self) -> SocketAddr {
+        address_in(&self.line("admin on http://"))
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let mut ended = None;
+        eventually("the process ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+}
+
+fn address_in(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("http://").unwrap();
+    let end = rest.find(|c: char| !c.is_ascii_digit() && !".:[]".contains(c)).unwrap_or(rest.len());
+    rest[..end].trim_end_matches(':').parse().unwrap_or_else(|_| panic!("no address in {line:?}"))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn file(folder: &Path, text: &str) {
+    std::fs::write(folder.join("portcullis.toml"), text).unwrap();
+}
+
+/// A configuration that answers with `mark`.
+fn marked(mark: &str) -> String {
+    format!(
+        "listen = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n[[routes]]\npath = \"/**\"\nrespond = {{ status = 200, body = \"{mark}\" }}\n"
+    )
+}
+
+#[test]
+fn help_teaches_and_the_version_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = text(&portcullis(&["--help"], folder.path()).stdout);
+    for part in ["portcullis demo", "portcullis run --to", "portcullis check", "portcullis explain", "Exit codes"] {
+        assert!(help.contains(part), "{part} in {help}");
+    }
+    let version = portcullis(&["--version"], folder.path());
+    assert_eq!(text(&version.stdout).trim(), format!("portcullis {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(portcullis(&["nonsense"], folder.path()).status.code(), Some(2));
+}
+
+#[test]
+fn without_a_file_there_is_a_lesson_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["run", "check"] {
+        let output = portcullis(&[command], folder.path());
+        assert_eq!(output.status.code(), Some(2));
+        let lesson = text(&output.stderr);
+        assert!(lesson.contains("portcullis.toml") && lesson.contains("run --to"), "{lesson}");
+        // What it shows is a file that works.
+        let shown: String = lesson
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| !line.contains("portcullis"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        file(folder.path(), &shown);
+        let checked = portcullis(&["check"], folder.path());
+        assert_eq!(checked.status.code(), Some(0), "{}{shown}", text(&checked.stderr));
+        std::fs::remove_file(folder.path().join("portcullis.toml")).unwrap();
+    }
+}
+
+#[test]
+fn check_reports_everything_and_says_the_worst_case() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        folder.path(),
+        "[limits.a]\nrate = \"100/min\"\n[[routes]]\npath = \"/**\"\nrespond = { status = 200 }\nlimits = [\"a\"]\n",
+    );
+    let good = portcullis(&["check"], folder.path());
+    assert_eq!(good.status.code(), Some(0));
+    assert!(text(&good.stdout).contains("at most 200 in any minute"), "{}", text(&good.stdout));
+    file(folder.path(), "[[routes]]\npath = \"/**\"\nupstraem = \"app\"\nrequire = \"false\"\n");
+    let bad = portcullis(&["check"], folder.path());
+    assert_eq!(bad.status.code(), Some(2));
+    let report = text(&bad.stderr);
+    assert!(
+        report.contains("did you mean `upstream`?")
+            && report.contains("not built yet")
+            && report.contains("portcullis.toml:3"),
+        "{report}"
+    );
+    assert!(!report.contains('\x1b'), "no colour into a pipe");
+    assert_eq!(portcullis(&["run"], folder.path()).status.code(), Some(2), "the same for run, and nothing is started");
+}
+
+#[test]
+fn every_example_is_good() {
+    for entry in std::fs::read_dir(format!("{ROOT}/examples")).unwrap().map(Result::unwrap) {
+        if entry.path().extension().is_some_and(|kind| kind == "toml") {
+            let output = portcullis(&["check", entry.path().to_str().unwrap()], Path::new(ROOT));
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn explain_says_why() {
+    let explain = |args: &[&str]| {
+        let mut all = vec!["explain"];
+        all.extend(args);
+        all.extend(["--config", "examples/shop.toml"]);
+        let output = portcullis(&all, Path::new(ROOT));
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, told) = explain(&["GET", "/orders/../orders//7"]);
+    assert_eq!(code, Some(1), "{told}");
+    for part in ["/orders/7 (canonical)", "/orders/**", "missing-token", "portcullis token"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let token = portcullis(
+        &["token", "--sub", "ada", "--claim", "role=admin", "--config", "examples/shop.toml"],
+        Path::new(ROOT),
+    );
+    assert_eq!(token.status.code(), Some(0), "{}", text(&token.stderr));
+    let bearer = format!("authorization: Bearer {}", text(&token.stdout).trim());
+    let (code, told) = explain(&["GET", "/orders/7", "-H", &bearer, "-H", "x-user-id: forged"]);
+    assert_eq!(code, Some(0), "{told}");
+    for part in [
+        "ada (by users)",
+        "x-user-id: ada",
+        "x-user-role: admin",
+        "x-user-id is removed",
+        "at most 200 in any minute",
+        "orders:",
+        "counted by identity = ada",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let (code, told) = explain(&["GET", "/health"]);
+    assert!(code == Some(0) && told.contains("by the gateway itself"), "{told}");
+    let (code, told) = explain(&["DELETE", "/health"]);
+    assert!(code == Some(1) && told.contains("405") && told.contains("GET"), "{told}");
+    let (code, told) = explain(&["GET", "/a%2Fb"]);
+    assert!(code == Some(1) && told.contains("400"), "{told}");
+}
+
+#[test]
+fn run_reloads_when_the_file_changes_and_keeps_the_last_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), &marked("one"));
+    let mut running = Running::start(&["run"], folder.path());
+    let (address, admin) = (running.address(), running.admin());
+    assert_eq!(Client::get(address, "/", &[]).text(), "one");
+    // As an editor does it: a new file, renamed over the old one.
+    std::fs::write(folder.path().join("new"), marked("two")).unwrap();
+    std::fs::rename(folder.path().join("new"), folder.path().join("portcullis.toml")).unwrap();
+    eventually("the change is in force", || Client::get(address, "/", &[]).text() == "two");
+    file(folder.path(), "this is not TOML");
+    running.line("the last good one goes on");
+    running.line("portcullis.toml:1");
+    assert_eq!(Client::get(address, "/", &[]).text(), "two");
+    let ready = Client::get(admin, "/readyz", &["connection: close"]);
+    assert!(ready.status() == 200 && ready.text().contains("portcullis.toml"), "{}", ready.text());
+    file(folder.path(), &marked("three"));
+    eventually("the mended file is in force", || Client::get(address, "/", &[]).text() == "three");
+    eventually("it is ready again", || Client::get(admin, "/readyz", &["connection: close"]).text() == "ready\n");
+    running.signal("-TERM");
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+#[test]
+fn sighup_reloads_and_reopens_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |mark: &str| format!("{}[log]\naccess = \"access.log\"\n", marked(mark));
+    file(folder.path(), &with("one"));
+    let mut running = Running::start(&["run", "--no-watch", "--config", "portcullis.toml"], folder.path());
+    let address = running.address();
+    let log = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default().lines().count();
+    Client::get(address, "/", &["connection: close"]);
+    eventually("the line is written", || log("access.log") == 1);
+    std::fs::rename(folder.path().join("access.log"), folder.path().join("access.log.1")).unwrap();
+    file(folder.path(), &with("two"));
+    running.signal("-HUP");
+    eventually("the change is in force", || Client::get(address, "/", &["connection: close"]).text() == "two");
+    eventually("lines go to the new file", || log("access.log") >= 1);
+    running.signal("-INT");
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(|_| portcullis_suite::Reply::Silence);
+    let mut running = Running::start(&["run", "--to", &upstream.url(), "--listen", "127.0.0.1:0"], folder.path());
+    let mut client = Client::connect(running.address());
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    eventually("the request is there", || !upstream.seen().is_empty());
+    running.signal("-TERM");
+    running.line("a second signal stops at once");
+    assert!(running.child.try_wait().unwrap().is_none(), "it waits for the request");
+    running.signal("-TERM");
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+#[test]
+fn run_to_needs_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::ok();
+    let mut running = Running::start(&["run", "--to", &upstream.url(), "--listen", "127.0.0.1:0"], folder.path());
+    let address = running.address();
+    assert_eq!(Client::get(address, "/any/path?q", &[]).text(), "ok");
+    assert_eq!(upstream.only().target(), "/any/path?q");
+    let line = running.line("\"path\":\"/any/path\"");
+    assert!(line.starts_with('{') && line.ends_with('}'), "JSON where nobody looks at it: {line}");
+    let bad = portcullis(&["run", "--to", "not a url"], folder.path());
+    assert_eq!(bad.status.code(), Some(2), "{}", text(&bad.stderr));
+}
+
+#[test]
+fn a_busy_port_is_said_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let demo = portcullis(&["demo", "--port", &port.to_string()], folder.path());
+    assert_eq!(demo.status.code(), Some(2));
+    assert!(text(&demo.stderr).contains("--port"), "{}", text(&demo.stderr));
+    let run =
+        portcullis(&["run", "--to", "http://127.0.0.1:1", "--listen", &format!("127.0.0.1:{port}")], folder.path());
+    assert_eq!(run.status.code(), Some(2));
+    assert!(text(&run.stderr).contains(&format!("127.0.0.1:{port}")), "{}", text(&run.stderr));
+}
+
+/// The README's first command: what it prints is true.
+#[test]
+fn the_demo_shows_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut demo = Running::start(&["demo", "--port", &port.to_string()], folder.path());
+    let token = demo.line("TOKEN=").trim().trim_start_matches("TOKEN=").to_owned();
+    demo.line("Ctrl-C ends the demo");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let bearer = format!("authorization: Bearer {token}");
+
+    assert_eq!(Client::get(address, "/health", &[]).text(), "ok");
+    assert_eq!(Client::get(address, "/orders", &[]).status(), 401);
+    let mut servers = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let answer = Client::get(address, "/orders", &[&bearer, "x-user-id: admin"]).json();
+        assert_eq!(
+            (&answer["caller"]["x-user-id"], &answer["caller"]["x-user-role"]),
+            (&"ada".into(), &"customer".into())
+        );
+        servers.insert(answer["from"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(servers.into_iter().collect::<Vec<_>>(), ["orders-1", "orders-2"]);
+
+    let mut client = Client::connect(address);
+    client.send("POST /auth/login HTTP/1.1\r\nhost: a\r\ncontent-length: 17\r\n\r\n{\"user\": \"grace\"}");
+    let login = client.response().unwrap().json();
+    let grace = format!("authorization: Bearer {}", login["token"].as_str().unwrap());
+    assert_eq!(Client::get(address, "/users/grace", &[&grace]).json()["caller"]["x-user-id"], "grace");
+    let forged = format!("{}AAAAA", &grace[..grace.len() - 5]);
+    assert_eq!(Client::get(address, "/users/grace", &[&forged]).status(), 401);
+
+    let mut client = Client::connect(address);
+    let statuses: Vec<u16> =
+        (0..105).map(|_| client.request("GET", "/users/ada", &[&bearer]).unwrap().status()).collect();
+    assert!(statuses.starts_with(&[200; 90]) && statuses.ends_with(&[429]), "{statuses:?}");
+
+    let down: Vec<_> = (0..7).map(|_| Client::get(address, "/notifications/down", &[&grace])).collect();
+    assert!(down.iter().all(|answer| answer.status() == 503));
+    assert_eq!(down[4].json()["from"], "notifications");
+    assert_eq!((down[5].json()["code"].as_str(), down[5].get("retry-after")), (Some("circuit-open"), Some("30")));
+
+    demo.signal("-INT");
+    assert_eq!(demo.wait().code(), Some(0));
+}

@@ -1,0 +1,173 @@
+//! An upstream that records what reaches it and answers as it is told.
+
+use std::io::{BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::{Message, PATIENCE};
+
+/// What an upstream does after it has read a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Sends these bytes and goes on reading requests.
+    Bytes(Vec<u8>),
+    /// Sends these bytes and closes the connection.
+    Close(Vec<u8>),
+    /// Sends nothing and keeps the connection open until the client is gone.
+    Silence,
+}
+
+impl Reply {
+    /// 200 with a body.
+    pub fn ok(body: &str) -> Self {
+        Self::status(200, body)
+    }
+
+    /// A status with a body.
+    pub fn status(status: u16, body: &str) -> Self {
+        Self::Bytes(format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    }
+
+    /// Exactly these bytes.
+    pub fn raw(bytes: impl AsRef<[u8]>) -> Self {
+        Self::Bytes(bytes.as_ref().to_vec())
+    }
+}
+
+/// A scripted server on a port of its own; it stops with the value.
+pub struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    seen: Mutex<Vec<Message>>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    stopped: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+    script: Box<dyn Fn(&Message) -> Reply + Send + Sync>,
+}
+
+impl Upstream {
+    /// Answers every request by `script`.
+    pub fn start(script: impl Fn(&Message) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            seen: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            streams: Mutex::default(),
+            script: Box::new(script),
+        });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if accepting.stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                accepting.connections.fetch_add(1, Ordering::SeqCst);
+                accepting.open.fetch_add(1, Ordering::SeqCst);
+                accepting.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                let serving = Arc::clone(&accepting);
+                thread::spawn(move || {
+                    serving.serve(stream);
+                    serving.open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Answers everything with 200 and "ok".
+    pub fn ok() -> Self {
+        Self::start(|_| Reply::ok("ok"))
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests that reached it, in order.
+    pub fn seen(&self) -> Vec<Message> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// The one request that reached it.
+    pub fn only(&self) -> Message {
+        let seen = self.seen();
+        assert_eq!(seen.len(), 1, "one request: {seen:#?}");
+        seen[0].clone()
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Closes every connection that is open, as a server does that is tired of idle ones.
+    pub fn hang_up(&self) {
+        for stream in self.shared.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) {
+        stream.set_read_timeout(Some(PATIENCE * 6)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = Message::read(&mut reader, false) {
+            let reply = (self.script)(&request);
+            self.seen.lock().unwrap().push(request);
+            match reply {
+                Reply::Bytes(bytes) => {
+                    if stream.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+                Reply::Close(bytes) => {
+                    let _ = stream.write_all(&bytes);
+                    let _ = stream.shutdown(Shutdown::Both);
+                    return;
+                }
+                Reply::Silence => {
+                    // Until the other side is gone.
+                    let _ = Message::read(&mut reader, false);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.hang_up();
+        // Wakes the accept loop, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
