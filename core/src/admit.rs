@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::auth::{Auth, AuthError, Identity, bearer};
-use crate::limit::{Charge, RateLimitStore, Verdict};
+use crate::limit::{Charge, RateLimitStore, Rule, Verdict};
 use crate::plan::{Access, EncodedSeparators, Limits, Plan, Rewrite, Route};
 use crate::rejection::Rejection;
 use crate::route::{CanonicalPath, Found, Missed, RouteIndex, canonical_host, canonicalise};
@@ -295,15 +295,19 @@ fn failure_charge(auth: &Auth, cost: u32, facts: &Facts<'_>, services: Services<
 /// # Errors
 /// 429 when one does not hold, 503 when the store does not decide.
 pub async fn limit(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> Result<Option<Verdict>, Rejection> {
-    let Some(first) = limits.rules.first() else { return Ok(None) };
-    let first = first.charge(services.subjects, facts);
-    // On the stack, filled up with copies and cut to length: no allocation.
-    let charges: [Charge; Limits::MOST] = std::array::from_fn(|place| match limits.rules.get(place) {
-        Some(rule) if place > 0 => rule.charge(services.subjects, facts),
-        _ => first,
-    });
-    let charges = charges.get(..limits.rules.len()).ok_or(Rejection::Internal)?;
-    match services.store.take(charges).await {
+    let charge = |rule: &Rule| rule.charge(services.subjects, facts);
+    let taken = match &*limits.rules {
+        [] => return Ok(None),
+        [only] => services.store.take(&[charge(only)]),
+        [first, ..] => {
+            // On the stack, filled up with copies and cut to length: no allocation.
+            let first = charge(first);
+            let charges: [Charge; Limits::MOST] =
+                std::array::from_fn(|place| limits.rules.get(place).map_or(first, |rule| charge(rule)));
+            services.store.take(charges.get(..limits.rules.len()).ok_or(Rejection::Internal)?)
+        }
+    };
+    match taken.await {
         Ok(verdict) if verdict.admitted => Ok(Some(verdict)),
         Ok(verdict) => {
             let rule = limits.rules.get(verdict.decided).ok_or(Rejection::Internal)?;

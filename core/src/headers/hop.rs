@@ -45,9 +45,19 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) -> Result<HopByHop, HeaderErro
     Ok(HopByHop { trailers })
 }
 
-/// Whether a name, in lower case, is one of [`HOP_BY_HOP`].
+/// Whether a name, in lower case, is one of [`HOP_BY_HOP`]: a match on text, which is decided by its length first.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|known| known.as_str() == name)
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Whether `Connection` names fields other than those that go in any case.
