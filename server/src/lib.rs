@@ -20,6 +20,7 @@ mod parts;
 mod proxy;
 mod reload;
 mod respond;
+mod worker;
 
 pub use gateway::Gateway;
 pub use server::{Server, StartError};
