@@ -15,11 +15,16 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub fn connect(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).expect("the gateway listens");
+        Self::try_connect(to).expect("the gateway listens")
+    }
+
+    /// Connects, unless nobody listens or the connection is reset at once.
+    pub fn try_connect(to: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(to).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, reader }
+        Some(Self { stream, reader })
     }
 
     /// Sends bytes. That the other side may have closed already is for the next read to find out.

@@ -251,8 +251,9 @@ impl<'a> Watched<'a> {
                 tracing::info!(file = %file.display(), "the new configuration is in force");
             }
             Err(problem) => {
-                tracing::error!(file = %file.display(), "the configuration was not taken over; the last good one goes on");
+                // Noted before it is told: whoever reads the line finds /readyz saying the same.
                 gateway.reload_failed(problem);
+                tracing::error!(file = %file.display(), "the configuration was not taken over; the last good one goes on");
             }
         }
     }
