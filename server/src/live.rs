@@ -15,7 +15,7 @@ use crate::config::{Config, Settings};
 use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
 use crate::observe::{AccessLog, Metrics, RouteSeries, UpstreamSeries};
-use crate::parts::JwtSettings;
+use crate::parts::VerifierSettings;
 
 /// A plan with all that it runs on. Requests load it once and keep it to their end.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Running {
     /// By the plan's upstream index.
     pub(crate) upstreams: Box<[Upstream]>,
     /// By the plan's verifier index: what each was made from.
-    verifiers: Vec<JwtSettings>,
+    verifiers: Vec<VerifierSettings>,
 }
 
 /// An upstream with its pool, breaker and connections.
@@ -84,7 +84,7 @@ impl Running {
 }
 
 impl Running {
-    fn verifier(&self, made_from: &JwtSettings) -> Option<Arc<dyn TokenVerifier>> {
+    fn verifier(&self, made_from: &VerifierSettings) -> Option<Arc<dyn TokenVerifier>> {
         let place = self.verifiers.iter().position(|known| known == made_from)?;
         self.plan.auths.get(place).map(|auth| Arc::clone(&auth.verifier))
     }

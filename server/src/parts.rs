@@ -11,6 +11,30 @@ use portcullis_core::time::Clock;
 use crate::config::{self, LogSettings, Secret};
 use crate::observe::{AccessLog, LogFormat};
 
+/// What a verifier is made from: two that are equal are the same one, so that a reload keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerifierSettings {
+    /// `kind = "jwt"`.
+    Jwt(JwtSettings),
+}
+
+impl VerifierSettings {
+    /// The verifier's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Jwt(settings) => &settings.name,
+        }
+    }
+
+    /// The settings of one of kind "jwt".
+    pub fn jwt(&self) -> Option<&JwtSettings> {
+        match self {
+            Self::Jwt(settings) => Some(settings),
+        }
+    }
+}
+
 /// What a verifier of JSON Web Tokens under a shared secret is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtSettings {
@@ -34,7 +58,7 @@ pub struct JwtSettings {
 ///
 /// # Errors
 /// What is missing or unsafe, such as a secret that is too short.
-pub(crate) fn verifier(settings: &JwtSettings) -> Result<Arc<dyn TokenVerifier>, JwtConfigError> {
+pub(crate) fn jwt_verifier(settings: &JwtSettings) -> Result<Arc<dyn TokenVerifier>, JwtConfigError> {
     let mut builder = JwtVerifier::secret(settings.secret.reveal(), settings.algorithms.iter().copied())
         .name(Arc::clone(&settings.name))
         .id_claim(settings.id_claim.as_str());

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{WRONG, file_or_lesson, load, print, say};
 use crate::config::{Config, LoadOptions};
-use crate::parts::JwtSettings;
+use crate::parts::{JwtSettings, VerifierSettings};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -66,14 +66,16 @@ fn make(args: &Args, config: &Config) -> Result<String, String> {
 }
 
 fn verifier<'c>(args: &Args, config: &'c Config) -> Result<&'c JwtSettings, String> {
-    let names = || config.verifiers.iter().map(|verifier| &*verifier.name).collect::<Vec<_>>().join(", ");
-    match (&args.auth, config.verifiers.as_slice()) {
-        (_, []) => Err("the configuration has no [auth.*] table, so no token is needed".into()),
+    let signed: Vec<&JwtSettings> = config.verifiers.iter().filter_map(VerifierSettings::jwt).collect();
+    let names = || signed.iter().map(|verifier| &*verifier.name).collect::<Vec<_>>().join(", ");
+    match (&args.auth, signed.as_slice()) {
+        (_, []) => Err("the configuration has no [auth.*] table of kind \"jwt\", so no token is needed".into()),
         (None, [only]) => Ok(only),
         (None, _) => Err(format!("say which verifier: --auth with one of {}", names())),
         (Some(name), all) => all
             .iter()
             .find(|verifier| *verifier.name == **name)
+            .copied()
             .ok_or_else(|| format!("there is no [auth.{name}]; there is {}", names())),
     }
 }

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 use portcullis_core::plan::Plan;
 use toml::de::DeTable;
 
-pub use crate::parts::JwtSettings;
+pub use crate::parts::{JwtSettings, VerifierSettings};
 pub use problem::{Level, Problem};
 pub use report::Report;
 pub use resolve::Secret;
@@ -71,7 +71,7 @@ pub struct Config {
     /// The files it was made from: the configuration itself where it is one, and every file that it names. What to watch.
     pub sources: Vec<PathBuf>,
     /// What the verifiers were made from, in the order of [`Plan::auths`]; holds their secrets.
-    pub verifiers: Vec<JwtSettings>,
+    pub verifiers: Vec<VerifierSettings>,
     /// What somebody should look at; empty when there is nothing.
     pub warnings: Report,
 }

@@ -11,7 +11,7 @@ use portcullis_core::time::Clock;
 use self::services::Services;
 use super::run::{Serving, serve};
 use super::{FAILED, WRONG, complain, print, say};
-use crate::config::{self, LoadOptions};
+use crate::config::{self, LoadOptions, VerifierSettings};
 
 /// What the demo runs; an operator can run it too.
 const SHOP: &str = include_str!("../../../../examples/shop.toml");
@@ -50,7 +50,12 @@ pub(super) fn demo(args: &Args) -> ExitCode {
     };
     // The services sign with what the gateway checks with: the file's own secret, so that `token` and `explain` on the
     // file agree with the demo.
-    let secret = config.verifiers.first().map(|verifier| verifier.secret.reveal().to_owned()).unwrap_or_default();
+    let secret = config
+        .verifiers
+        .iter()
+        .find_map(VerifierSettings::jwt)
+        .map(|verifier| verifier.secret.reveal().to_owned())
+        .unwrap_or_default();
     let token = services::token(&secret, "ada", "customer", &Clock::system());
     if let Err(error) = services.serve(secret) {
         say(&format!("error: cannot start the sample services: {error}"));

@@ -23,7 +23,7 @@ use portcullis_core::plan::Plan;
 use super::problem::{Level, Problem};
 use super::schema::File;
 use super::settings::Settings;
-use crate::parts::JwtSettings;
+use crate::parts::VerifierSettings;
 
 /// The problems found so far.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Problems {
 pub(crate) struct Compiled {
     pub(crate) plan: Plan,
     pub(crate) settings: Settings,
-    pub(crate) verifiers: Vec<JwtSettings>,
+    pub(crate) verifiers: Vec<VerifierSettings>,
 }
 
 /// What runs; none when there were errors, earlier or here. `folder` is where the file stands.

@@ -1,82 +1,41 @@
-//! `[auth.*]`.
+//! `[auth.*]` of kind "jwt".
 
 use std::sync::Arc;
 
-use portcullis_core::auth::{Algorithm, Auth, Forward, JwtConfigError};
-use portcullis_core::limit::Rule;
-use portcullis_core::source::Source;
+use portcullis_core::auth::{Algorithm, JwtConfigError};
 
-use super::{Problems, headers, limits};
+use super::{Problems, missing};
 use crate::config::problem::Problem;
 use crate::config::resolve::Secret;
 use crate::config::schema::auth::Auth as Written;
-use crate::config::span::{At, Given, Text};
+use crate::config::span::{Given, Text};
 use crate::config::suggest::{did_you_mean, listed};
-use crate::parts::{self, JwtSettings};
-
-/// A word that means that nobody is asked, so that no verifier can be called so.
-pub(super) const NONE: &str = "none";
+use crate::parts::JwtSettings;
 
 /// What an issuer or audience may say instead of a name: that it is not checked.
 const ANY: &str = "any";
 
-/// How many failed verifications a client may have unless the file says.
-const FAILURES: &str = "30/min";
-
-/// The verifiers, each with what it was made from.
-pub(super) fn compile(written: &[Written], problems: &mut Problems) -> Vec<(Auth, JwtSettings)> {
-    written.iter().filter_map(|auth| one(auth, problems)).collect()
-}
-
-fn one(written: &Written, problems: &mut Problems) -> Option<(Auth, JwtSettings)> {
-    let name: Arc<str> = written.name.value.as_str().into();
-    if &*name == NONE {
-        let problem = Problem::error(&written.name.span, "a verifier cannot be called `none`");
-        problems.note(problem.label("`auth = \"none\"` makes a route public"));
-    }
-    if let Given::Broken = written.kind {
-        // What else it must say depends on its kind.
-        return None;
-    }
-    if written.kind.is_absent() {
-        missing(written, "kind", "`kind = \"jwt\"`", problems);
-    }
+/// What a verifier of JSON Web Tokens is made from.
+pub(super) fn settings(written: &Written, name: Arc<str>, problems: &mut Problems) -> Option<JwtSettings> {
     if let Given::Value(id) = &written.id
         && id.value.is_empty()
     {
         problems.note(Problem::error(&id.span, "`id` names no claim").hint("leave it out for \"sub\""));
     }
     // Each of these notes what is wrong with it before the first one missing ends the work.
-    let failures = failures(&name, &written.failures, problems);
-    let forward = forward(&written.forward, problems);
     let algorithms = algorithms(written, problems);
     let issuer = issuer(written, problems);
     let audience = audience(written, problems);
     let secret = secret(written, problems);
-    let settings = JwtSettings {
+    Some(JwtSettings {
         algorithms: algorithms?,
         audience: audience?,
         id_claim: written.id.get().map_or_else(|| "sub".to_owned(), |id| id.value.clone()),
         issuer: issuer?,
         leeway: written.leeway.get().map(|leeway| leeway.value),
-        name: Arc::clone(&name),
+        name,
         secret: secret?,
-    };
-    match parts::verifier(&settings) {
-        Ok(verifier) => {
-            let forward_token = written.forward_token.get().is_some_and(|forward| forward.value);
-            Some((Auth { name, verifier, failures: failures?, forward: forward?, forward_token }, settings))
-        }
-        Err(error) => {
-            problems.note(unfit(written, &settings.algorithms, error));
-            None
-        }
-    }
-}
-
-fn missing(written: &Written, key: &str, accepted: &str, problems: &mut Problems) {
-    let problem = Problem::error(&written.span, format!("[auth.{}] needs `{key}`", written.name.value));
-    problems.note(problem.accepted(accepted));
+    })
 }
 
 fn algorithms(written: &Written, problems: &mut Problems) -> Option<Vec<Algorithm>> {
@@ -177,7 +136,7 @@ fn secret(written: &Written, problems: &mut Problems) -> Option<Secret> {
 }
 
 /// A verifier that could not be made, at the key that is at fault.
-fn unfit(written: &Written, algorithms: &[Algorithm], error: JwtConfigError) -> Problem {
+pub(super) fn unfit(written: &Written, algorithms: &[Algorithm], error: JwtConfigError) -> Problem {
     let span = |given: Option<&crate::config::span::Span>| given.unwrap_or(&written.span).clone();
     let secret = span(written.secret.get().map(|at| &at.span));
     match error {
@@ -195,41 +154,4 @@ fn unfit(written: &Written, algorithms: &[Algorithm], error: JwtConfigError) -> 
         }
         _ => Problem::error(&written.span, error.to_string()),
     }
-}
-
-/// The rule for failed verifications; none within for "off".
-fn failures(name: &str, given: &Given<Text>, problems: &mut Problems) -> Option<Option<Arc<Rule>>> {
-    let rate = match given {
-        Given::Broken => return None,
-        Given::Absent => FAILURES.parse().ok()?,
-        Given::Value(text) if text.value == "off" => return Some(None),
-        Given::Value(text) => limits::rate(text, problems)?,
-    };
-    let client: Source = "client".parse().ok()?;
-    Some(Some(Arc::new(Rule::new(format!("auth/{name}/failures"), rate).keyed_by(client))))
-}
-
-fn forward(pairs: &[(At<String>, Text)], problems: &mut Problems) -> Option<Box<[Forward]>> {
-    let mut forward: Vec<Forward> = Vec::new();
-    for (name, claim) in pairs {
-        let Some(header) = headers::for_claim(name, problems) else { continue };
-        if claim.value.is_empty() {
-            problems.note(
-                Problem::error(&claim.span, "this names no claim").accepted("the name of a claim, such as \"sub\""),
-            );
-            continue;
-        }
-        // Upstreams that fold names would see one header where there are two.
-        if forward.iter().any(|other| folded(other.header.as_str()) == folded(header.as_str())) {
-            let problem = Problem::error(&name.span, format!("two claims are forwarded as `{header}`"));
-            problems.note(problem.note("upper and lower case, and `-` and `_`, make no difference"));
-            continue;
-        }
-        forward.push(Forward { header, claim: claim.value.as_str().into() });
-    }
-    (forward.len() == pairs.len()).then(|| forward.into())
-}
-
-fn folded(name: &str) -> String {
-    name.chars().map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' }).collect()
 }
