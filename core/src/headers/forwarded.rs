@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 use super::line::Line;
-use super::{HeaderError, SetField, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_token};
+use super::{Arrival, HeaderError, SetField, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_token};
 
 /// What is believed of a proxy beside the names that start with `x-forwarded`: addresses that frameworks take for the
 /// client's, client certificates (RFC 9440 and its forerunners), and two that frameworks route by instead of the path
@@ -71,11 +71,17 @@ pub enum Proto {
 }
 
 impl Proto {
-    const fn as_str(self) -> &'static str {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Https => "https",
         }
+    }
+
+    /// What a proxy calls it, in any case (RFC 3986, section 3.1); none for anything else.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        [Self::Http, Self::Https].into_iter().find(|proto| text.eq_ignore_ascii_case(proto.as_str().as_bytes()))
     }
 }
 
@@ -113,6 +119,13 @@ impl Forwarding {
     pub fn new(client: Option<IpAddr>, proto: Proto) -> Self {
         let client = client.map(|address| address.to_canonical());
         Self { client, proto, address: client.and_then(address), told: None }
+    }
+
+    /// For another client on the same connection, as a proxy has many; costs nothing where it is the same one.
+    pub fn follow(&mut self, arrival: Arrival) {
+        if (self.client, self.proto) != (arrival.client, arrival.proto) {
+            *self = Self::new(arrival.client, arrival.proto);
+        }
     }
 
     /// Writes `X-Forwarded-For`, `-Host`, `-Proto` and `Forwarded`, each once. What a client said of itself under these names

@@ -3,7 +3,8 @@
 //! The order on a request matters, because a client says which fields `Connection` removes and must not remove ours
 //! (RFC 9110, section 7.6.1):
 //!
-//! 1. [`remove_hop_by_hop`] and [`erase_forwarding`]: what ends at this hop, and what only a proxy may say;
+//! 1. [`TrustedProxies::arrival`]: whom the peer speaks for, if it is believed, before anything is removed;
+//!    then [`remove_hop_by_hop`] and [`erase_forwarding`]: what ends at this hop, and what only a proxy may say;
 //! 2. [`Via::check`] and [`expects_continue`]: what is refused;
 //! 3. [`Forwarding::write`], [`Via::append`], [`request_id`], [`continue_trace`], identity headers: what we say.
 //!
@@ -23,6 +24,7 @@ mod line;
 mod request_id;
 mod survey;
 mod trace;
+mod trusted;
 mod via;
 
 pub use expect::expects_continue;
@@ -31,6 +33,7 @@ pub use hop::{HopByHop, remove_hop_by_hop};
 pub use request_id::{fresh_request_id, kept_request_id, request_id};
 pub use survey::Survey;
 pub use trace::{TraceError, TraceParent, continue_trace};
+pub use trusted::{Arrival, Family, MAX_HOPS, Network, NetworkError, TrustedProxies};
 pub use via::{PseudonymError, Via};
 
 /// `keep-alive`

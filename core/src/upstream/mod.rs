@@ -39,7 +39,7 @@ pub use least_request::LeastRequest;
 pub use pool::{Lease, Pool, Tried};
 pub use round_robin::RoundRobin;
 pub use snapshot::{Member, Snapshot};
-pub use url::{ACCEPTED_URLS, EndpointUrl, EndpointUrlError, Scheme};
+pub use url::{ACCEPTED_URLS, EndpointUrl, EndpointUrlError, MAX_SOCKET_PATH, Scheme};
 
 /// Chooses one endpoint of a pool.
 ///

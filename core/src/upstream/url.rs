@@ -12,6 +12,9 @@ pub const ACCEPTED_URLS: &str =
 /// A DNS name has at most so many bytes (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
 
+/// The longest path of a unix socket, in bytes: the system has 108 for it, the last of which ends it (unix(7)).
+pub const MAX_SOCKET_PATH: usize = 107;
+
 /// How an endpoint is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -147,11 +150,13 @@ impl FromStr for EndpointUrl {
 
 fn unix(path: &str) -> Result<EndpointUrl, EndpointUrlError> {
     let path = path.strip_prefix("//").unwrap_or(path);
-    if path.starts_with('/') && path.len() > 1 && !path.contains('\0') {
-        Ok(EndpointUrl { scheme: Scheme::Unix, authority: path.into() })
-    } else {
-        wrong("a unix socket is named by its absolute path")
+    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+        return wrong("a unix socket is named by its absolute path, as in \"unix:/run/app.sock\"");
     }
+    if path.len() > MAX_SOCKET_PATH {
+        return wrong(format!("the path of a unix socket has at most {MAX_SOCKET_PATH} bytes"));
+    }
+    Ok(EndpointUrl { scheme: Scheme::Unix, authority: path.into() })
 }
 
 /// The host, and the digits after its colon if there is one. A bracketed host keeps its brackets.
