@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portcullis_core::Answer;
 use portcullis_core::auth::{JwtVerifier, TokenVerifier};
+use portcullis_core::headers::{Family, Proto, TrustedProxies};
 use portcullis_core::limit::{MemoryStore, Policies, RateLimitStore, Rule};
 use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
 use portcullis_core::source::{Facts, Source};
@@ -105,6 +106,30 @@ fn picking_allocates_nothing() {
         let ask = Ask { key: None, tried: &[], random };
         let (_one, _two) = (turns.pick(&ask).unwrap(), least.pick(&ask).unwrap());
         permit.settle(true, clock.now());
+    });
+    assert_eq!(count, 0);
+}
+
+/// Who is behind a proxy is found without an allocation; where nobody is trusted, nothing is even looked at.
+#[test]
+fn finding_the_client_allocates_nothing() {
+    let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let told =
+        |name: &'static str, value: &'static str| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let fields = HeaderMap::from_iter([
+        told("x-forwarded-for", "6.6.6.6, 192.0.2.7, 10.0.0.1"),
+        told("x-forwarded-proto", "https"),
+        told("forwarded", "for=6.6.6.6, for=\"[2001:db8::7]:443\";proto=https, for=10.0.0.1"),
+    ]);
+    let networks = || ["127.0.0.0/8", "10.0.0.0/8"].map(|network| network.parse().unwrap());
+    let nobody = TrustedProxies::default();
+    let by_list = TrustedProxies::new(networks(), Family::XForwardedFor);
+    let by_element = TrustedProxies::new(networks(), Family::Forwarded);
+    let client = |proxies: &TrustedProxies| proxies.arrival(peer, Proto::Http, &fields).client.unwrap();
+    let count = allocations(|| {
+        assert_eq!(Some(client(&nobody)), peer);
+        assert_eq!(client(&by_list), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+        assert!(client(&by_element).is_ipv6());
     });
     assert_eq!(count, 0);
 }

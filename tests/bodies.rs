@@ -147,6 +147,31 @@ fn a_stalled_answer_is_cut() {
     assert_eq!((answer.status(), answer.complete, answer.text()), (200, false, "hello".to_owned()));
 }
 
+/// An event stream may be silent for longer than another answer, and not for ever.
+#[test]
+fn an_event_stream_has_a_silence_of_its_own() {
+    let upstream = Upstream::start(|request| {
+        let kind = if request.target() == "/events" { "text/event-stream" } else { "text/plain" };
+        Reply::raw(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\ndata: 1\n\n"))
+    });
+    let gateway = Gateway::start(&format!(
+        "{}[upstreams]\napp = [\"{}\"]\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n",
+        IMPATIENT.replace("workers = 1", "workers = 1\nstream_idle_timeout = \"2s\""),
+        upstream.url()
+    ));
+    let (tell, ended) = mpsc::channel();
+    for target in ["/events", "/plain"] {
+        let (tell, address) = (tell.clone(), gateway.address());
+        thread::spawn(move || {
+            let answer = Client::get(address, target, &[]);
+            tell.send((target, answer.complete, answer.text())).unwrap();
+        });
+    }
+    let next = || ended.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(next(), ("/plain", false, "data: 1\n\n".to_owned()));
+    assert_eq!(next(), ("/events", false, "data: 1\n\n".to_owned()));
+}
+
 #[test]
 fn a_client_that_does_not_read_is_cut() {
     // Endless: back-pressure has to stop it.

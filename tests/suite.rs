@@ -13,6 +13,7 @@
 // What arrives.
 mod framing; // requests that are malformed or ambiguous never reach an upstream
 mod paths; // one canonical path and host, however they are spelled
+mod proxies; // whose word about a client is believed
 mod routing; // precedence, 404, 405, rewriting
 
 // What is decided.
@@ -29,4 +30,5 @@ mod allocations; // the warm path allocates nothing
 mod architecture; // which crate may depend on which
 mod commands; // the binary: check, explain, token, demo, run
 mod lifecycle; // reload, drain, ports
-mod observing; // the access log and the metrics
+mod observing;
+mod sockets; // unix sockets: listeners, upstreams, the admin door

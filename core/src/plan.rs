@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::{Auth, IdentityHeaders};
+use crate::headers::TrustedProxies;
 use crate::limit::{Policies, Rule};
 use crate::route::{Pattern, Table};
 use crate::template::PathTemplate;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub routes: Box<[Route]>,
     /// Which route a request belongs to.
     pub table: Table,
+    /// Which peers are believed when they say whom they speak for.
+    pub trusted: TrustedProxies,
     /// The upstreams, by [`UpstreamIndex`].
     pub upstreams: Box<[Upstream]>,
 }

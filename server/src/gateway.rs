@@ -9,7 +9,7 @@ use http::{Method, Version};
 use portcullis_core::Rejection;
 use portcullis_core::Sharded;
 use portcullis_core::admit::Services;
-use portcullis_core::headers::{Forwarding, Proto, Via};
+use portcullis_core::headers::{Arrival, Forwarding, Proto, Via};
 use portcullis_core::limit::{MemoryStore, RateLimitStore};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
@@ -217,12 +217,13 @@ impl Gateway {
 /// One client's connection: what its requests share.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) client: Option<IpAddr>,
     pub(crate) gateway: Arc<Gateway>,
+    /// Who connected; none on a unix socket.
+    pub(crate) peer: Option<IpAddr>,
     /// Our mark in `Via`; a copy of its own, so that cores do not count references to one.
     pub(crate) via: Via,
     pub(crate) watch: Arc<Watch>,
-    /// What upstreams are told of the client.
+    /// What upstreams are told of the last client.
     forwarding: Mutex<Forwarding>,
     /// The plan as this connection last saw it, behind a reference count of its own: requests raise that one, and not the
     /// one that every core would have to write to.
@@ -237,11 +238,11 @@ pub(crate) struct Current {
 }
 
 impl Connection {
-    pub(crate) fn new(gateway: Arc<Gateway>, client: Option<IpAddr>, watch: Arc<Watch>) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, peer: Option<IpAddr>, watch: Arc<Watch>) -> Self {
         let current = Mutex::new(Arc::new(gateway.current(gateway.running())));
         let via = gateway.via.unshared();
-        let forwarding = Mutex::new(Forwarding::new(client, Proto::Http));
-        Self { client, gateway, via, watch, forwarding, current }
+        let forwarding = Mutex::new(Forwarding::new(peer, Proto::Http));
+        Self { gateway, peer, via, watch, forwarding, current }
     }
 
     /// The plan that runs now; one for each request.
@@ -257,15 +258,17 @@ impl Connection {
     /// A line and a count for what was refused before there was a request.
     pub(crate) fn note_refusal(&self, rejection: &Rejection) {
         let mut record = self.current().observer.open(unknown_method(), Version::HTTP_11);
-        record.client = self.client;
+        record.client = self.peer;
         record.status = Some(rejection.status());
         record.ending = Ending::Rejected(rejection.code());
         record.origin = Some(Origin::Client);
     }
 
     /// What upstreams are told of the client; only this connection's requests take the lock.
-    pub(crate) fn forwarding(&self) -> MutexGuard<'_, Forwarding> {
-        self.forwarding.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn forwarding(&self, arrival: Arrival) -> MutexGuard<'_, Forwarding> {
+        let mut forwarding = self.forwarding.lock().unwrap_or_else(PoisonError::into_inner);
+        forwarding.follow(arrival);
+        forwarding
     }
 
     /// The `[server]` settings as the connection begins with them.

@@ -14,12 +14,14 @@ mod body;
 mod forward;
 mod inbound;
 mod listen;
+mod listeners;
 mod live;
 mod outbound;
 mod parts;
 mod proxy;
 mod reload;
 mod respond;
+mod stream;
 mod worker;
 
 pub use gateway::Gateway;

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use portcullis_core::auth::TokenVerifier;
 use portcullis_core::plan::{self, BreakerSettings, Plan};
-use portcullis_core::upstream::{Breaker, Endpoint, Pool, Snapshot};
+use portcullis_core::upstream::{Breaker, Endpoint, Pool, Scheme, Snapshot};
 
 use crate::config::{Config, Settings};
 use crate::forward::connect::Address;
@@ -147,13 +148,22 @@ impl Server {
         {
             return Arc::clone(known);
         }
-        let authority = endpoint.authority();
-        Arc::new(Self {
-            address: address(endpoint),
+        let address = address(endpoint);
+        let authority = match address {
+            // A path is no host; what applications call the machine that they are on is.
+            Address::Unix(_) => HeaderValue::from_static("localhost"),
             // A parsed endpoint's authority is a host and a port; were it ever not a header value, an empty Host is right
             // (RFC 9112, section 3.2).
-            authority: HeaderValue::from_str(authority).unwrap_or(HeaderValue::from_static("")),
-            name: authority.into(),
+            _ => HeaderValue::from_str(endpoint.authority()).unwrap_or(HeaderValue::from_static("")),
+        };
+        let name = match address {
+            Address::Unix(_) => endpoint.url().to_string().into(),
+            _ => endpoint.authority().into(),
+        };
+        Arc::new(Self {
+            address,
+            authority,
+            name,
             endpoint: Arc::clone(endpoint),
             idle: Idle::new(most_idle),
             most_idle,
@@ -163,6 +173,9 @@ impl Server {
 
 fn address(endpoint: &Endpoint) -> Address {
     let authority = endpoint.authority();
+    if endpoint.scheme() == Scheme::Unix {
+        return Address::Unix(Path::new(authority).into());
+    }
     if let Ok(address) = authority.parse::<SocketAddr>() {
         return Address::Ip(address);
     }

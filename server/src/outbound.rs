@@ -101,7 +101,7 @@ pub(crate) fn request(
         set(fields.try_insert(HOST, host))?;
     }
     connection.via.append(&mut ours, parts.version).map_err(refused)?;
-    connection.forwarding().write(&mut ours, fields.get(HOST)).map_err(refused)?;
+    connection.forwarding(pass.arrival).write(&mut ours, fields.get(HOST)).map_err(refused)?;
     if let Some(id) = &pass.request_id {
         ours.set_field(X_REQUEST_ID, id.clone()).map_err(refused)?;
     }

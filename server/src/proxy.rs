@@ -12,6 +12,7 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head, Routed};
+use portcullis_core::headers::{Arrival, Proto};
 use portcullis_core::limit::Verdict;
 use portcullis_core::plan::{Respond, Route, Target, UpstreamIndex};
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ use crate::respond;
 /// What a request found out so far: told to the client in headers, and to the operator in the record.
 #[derive(Debug)]
 pub(crate) struct Pass<'p> {
+    /// Where the request came from, as far as it is believed.
+    pub(crate) arrival: Arrival,
     pub(crate) connection: &'p Connection,
     pub(crate) running: &'p Running,
     /// What will ride on the response's body; boxed from the start, so that it is never moved about.
@@ -62,7 +65,9 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
     let current = connection.current();
     let (parts, body) = request.into_parts();
     let mut record = current.observer.open(parts.method.clone(), parts.version);
-    record.client = connection.client;
+    // Before anything is removed: whom the peer speaks for, if it is believed.
+    let arrival = current.running.plan.trusted.arrival(connection.peer, Proto::Http, &parts.headers);
+    record.client = arrival.client;
     let tail = Box::new(Tail {
         exchange: None,
         flow: None,
@@ -71,6 +76,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         watch: Arc::clone(&connection.watch),
     });
     let mut pass = Pass {
+        arrival,
         connection,
         running: &current.running,
         tail,
@@ -118,7 +124,7 @@ impl<'p> Pass<'p> {
         let routed = admit::route(
             plan,
             Head {
-                client: self.connection.client,
+                client: self.arrival.client,
                 headers: &parts.headers,
                 method: &parts.method,
                 uri: &parts.uri,

@@ -5,27 +5,27 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use portcullis_core::time::Clock;
-use tokio::sync::watch;
-
 use crate::config::{Config, ListenAddress, LogSettings, Settings};
 use crate::gateway::Gateway;
-use crate::listen::bind::{Neighbours, bind};
+use crate::listen::bind::Neighbours;
+use crate::listen::unix::SocketFile;
+use crate::listeners::{Bound, Listeners, bind_one};
 use crate::observe::AccessLog;
 use crate::worker::{Command, Worker};
+use portcullis_core::time::Clock;
 
 /// A gateway with its threads and ports. Dropped, it stops at once; see [`Server::shutdown`] for the polite way.
 #[derive(Debug)]
 pub struct Server {
     gateway: Arc<Gateway>,
     workers: Vec<Worker>,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     admin: Option<Admin>,
     settings: Settings,
 }
@@ -33,18 +33,10 @@ pub struct Server {
 /// The open admin door.
 #[derive(Debug)]
 struct Admin {
-    address: SocketAddr,
-    // Kept for its drop, which ends the thread and closes the door.
+    address: ListenAddress,
+    // Kept for their drops: first the file goes, so that nobody comes any more; then the thread ends and the door closes.
+    _file: Option<SocketFile>,
     _thread: Worker,
-}
-
-/// A bound address that is being accepted from.
-#[derive(Debug)]
-struct Listener {
-    /// As configured: a reload that still has it leaves it alone.
-    wanted: String,
-    actual: SocketAddr,
-    stop: watch::Sender<bool>,
 }
 
 /// Why a server did not start, or did not take over a configuration.
@@ -61,7 +53,7 @@ pub enum StartError {
     /// An address cannot be listened on.
     Listen {
         /// Which.
-        address: String,
+        address: ListenAddress,
         /// The key that names it.
         key: &'static str,
         /// What the system says.
@@ -79,10 +71,18 @@ impl fmt::Display for StartError {
             Self::AccessLog { to, source } => write!(f, "cannot write the access log to {to}: {source}"),
             Self::Listen { address, key, source } => {
                 write!(f, "cannot listen on {address}: {source}")?;
-                if source.kind() == io::ErrorKind::AddrInUse {
-                    write!(f, "\n  another program has this port; stop it, or choose another address with `{key}`")?;
+                match (source.kind(), address) {
+                    (io::ErrorKind::AddrInUse, ListenAddress::Tcp { .. }) => {
+                        write!(f, "\n  another program has this port; stop it, or choose another address with `{key}`")
+                    }
+                    (io::ErrorKind::AddrInUse, ListenAddress::Unix(_)) => {
+                        write!(f, "\n  another program listens there; stop it, or choose another path with `{key}`")
+                    }
+                    (io::ErrorKind::AlreadyExists, _) => {
+                        write!(f, "\n  it is left alone; remove it, or choose another path with `{key}`")
+                    }
+                    _ => Ok(()),
                 }
-                Ok(())
             }
             Self::NeedsRestart(what) => {
                 write!(f, "nothing was changed, because a restart is needed for: {}", what.join("; "))
@@ -110,20 +110,15 @@ impl Server {
         let settings = config.settings.clone();
         let access = access_log(&settings.log, &clock)?;
         let count = worker_count(settings.server.workers);
-        let mut bound = Vec::new();
-        for address in &settings.listen {
-            bound.push((address.to_string(), listen(address, count, neighbours(address, &settings, &[]))?));
-        }
-        let admin = bind_admin(&settings)?;
+        let mut listeners = Listeners::default();
+        let change = listeners.prepare(&settings, count)?;
+        let admin = bind_admin(&settings, None)?;
         let gateway = Gateway::new(config, clock, access);
         let workers = (0..count).map(|number| Worker::start(&gateway, &format!("worker-{number}")));
         let workers = workers.collect::<Result<Vec<_>, _>>().map_err(StartError::Thread)?;
         let admin = admin.map(|bound| Admin::open(&gateway, bound)).transpose()?;
-        let mut server = Self { gateway, workers, listeners: Vec::new(), admin, settings };
-        for (wanted, (actual, sockets)) in bound {
-            server.open(wanted, actual, sockets);
-        }
-        Ok(server)
+        listeners.apply(change, &workers);
+        Ok(Self { gateway, workers, listeners, admin, settings })
     }
 
     /// The gateway.
@@ -132,13 +127,23 @@ impl Server {
     }
 
     /// Where clients arrive, in the configuration's order; a port 0 there is a real port here.
+    pub fn listeners(&self) -> Vec<ListenAddress> {
+        self.listeners.addresses().cloned().collect()
+    }
+
+    /// The TCP addresses among the [`listeners`](Self::listeners).
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|listener| listener.actual).collect()
+        self.listeners.addresses().filter_map(ListenAddress::tcp).collect()
     }
 
     /// Where the admin door is, if it is open.
+    pub fn admin_listener(&self) -> Option<&ListenAddress> {
+        self.admin.as_ref().map(|admin| &admin.address)
+    }
+
+    /// The same, if it is a TCP address.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(|admin| admin.address)
+        self.admin_listener().and_then(ListenAddress::tcp)
     }
 
     /// Takes over another configuration: all of it, or nothing. A listener that stays is never closed; one that goes lets
@@ -152,14 +157,7 @@ impl Server {
         if !fixed.is_empty() {
             return Err(StartError::NeedsRestart(fixed));
         }
-        let wanted: Vec<String> = config.settings.listen.iter().map(ToString::to_string).collect();
-        let mut bound = Vec::new();
-        for address in &config.settings.listen {
-            if !self.listeners.iter().any(|listener| listener.wanted == address.to_string()) {
-                let near = neighbours(address, &settings, &self.listeners);
-                bound.push((address.to_string(), listen(address, self.workers.len(), near)?));
-            }
-        }
+        let change = self.listeners.prepare(&settings, self.workers.len())?;
         let access = if settings.log == self.settings.log {
             None
         } else {
@@ -167,7 +165,7 @@ impl Server {
         };
         let door = |settings: &Settings| settings.admin.as_ref().map(|admin| admin.address.clone());
         let moves = door(&settings) != door(&self.settings);
-        let admin = if moves { bind_admin(&settings)? } else { None };
+        let admin = if moves { bind_admin(&settings, self.admin_address())? } else { None };
         let admin = admin.map(|bound| Admin::open(&self.gateway, bound)).transpose()?;
         if moves {
             // The old door closes before the new rules hold: it never stands open under a token that is not its own.
@@ -175,32 +173,19 @@ impl Server {
         }
         self.gateway.reload(config, access).map_err(StartError::NeedsRestart)?;
         self.settings = settings;
-        for (address, (actual, sockets)) in bound {
-            self.open(address, actual, sockets);
-        }
-        self.listeners.retain(|listener| {
-            let stays = wanted.contains(&listener.wanted);
-            if !stays {
-                listener.stop.send_replace(true);
-            }
-            stays
-        });
+        self.listeners.apply(change, &self.workers);
         Ok(())
     }
 
     /// Stops accepting, tells every connection to end after the request it is at, and waits for that, at most
     /// `server.shutdown_grace`. Returns whether all ended by themselves.
-    pub async fn shutdown(self) -> bool {
+    pub async fn shutdown(mut self) -> bool {
         let grace = self.gateway.running().settings.server.shutdown_grace;
         self.gateway.drain();
-        for listener in &self.listeners {
-            listener.stop.send_replace(true);
-        }
+        self.listeners.close();
         let drained = tokio::time::timeout(grace, async {
             // Who waited to be accepted is served too: each accept loop ends when nobody is left in its queue.
-            for listener in &self.listeners {
-                listener.stop.closed().await;
-            }
+            self.listeners.closed().await;
             self.gateway.drained().await;
         });
         let drained = drained.await.is_ok();
@@ -209,14 +194,6 @@ impl Server {
         drop(self);
         gateway.access().shutdown(LAST_LINES);
         drained
-    }
-
-    fn open(&mut self, wanted: String, actual: SocketAddr, sockets: Vec<TcpListener>) {
-        let (stop, stopped) = watch::channel(false);
-        for (worker, socket) in self.workers.iter().zip(sockets) {
-            worker.tell(Command::Accept(socket, stopped.clone()));
-        }
-        self.listeners.push(Listener { wanted, actual, stop });
     }
 }
 
@@ -227,30 +204,15 @@ fn worker_count(wanted: usize) -> usize {
     if wanted == 0 { thread::available_parallelism().map_or(1, NonZeroUsize::get) } else { wanted }
 }
 
-fn listen(
-    address: &ListenAddress,
-    count: usize,
-    near: Neighbours,
-) -> Result<(SocketAddr, Vec<TcpListener>), StartError> {
-    let address = address.to_string();
-    bind(&address, count, near).map_err(|source| StartError::Listen { address, key: "listen", source })
-}
-
-fn neighbours(address: &ListenAddress, settings: &Settings, open: &[Listener]) -> Neighbours {
-    let is_ipv4 = |other: &ListenAddress| other.host.parse::<Ipv4Addr>().is_ok();
-    Neighbours {
-        ipv4: settings.listen.iter().any(|other| other.port == address.port && is_ipv4(other)),
-        ours: address.port != 0 && open.iter().any(|listener| listener.actual.port() == address.port),
-    }
-}
-
 /// The admin door. An address that was written and is taken is an error; the default one is done without.
-fn bind_admin(settings: &Settings) -> Result<Option<(SocketAddr, Vec<TcpListener>)>, StartError> {
+///
+/// `old` is where it has been: the same port on another address is in use, and by nobody else.
+fn bind_admin(settings: &Settings, old: Option<SocketAddr>) -> Result<Option<(ListenAddress, Bound)>, StartError> {
     let Some(admin) = &settings.admin else { return Ok(None) };
-    let address = admin.address.to_string();
-    match bind(&address, 1, Neighbours::default()) {
-        Ok(bound) => Ok(Some(bound)),
-        Err(source) if admin.written => Err(StartError::Listen { address, key: "admin.listen", source }),
+    let ours = matches!((&admin.address, old), (ListenAddress::Tcp { port, .. }, Some(old)) if *port == old.port());
+    match bind_one(&admin.address, 1, Neighbours { ours, ..Neighbours::default() }, "admin.listen") {
+        Ok(bound) => Ok(Some((bound.address(&admin.address), bound))),
+        Err(error) if admin.written => Err(error),
         Err(error) => {
             tracing::warn!("going on without the admin listener: {error}");
             Ok(None)
@@ -264,9 +226,18 @@ fn access_log(settings: &LogSettings, clock: &Clock) -> Result<AccessLog, StartE
 }
 
 impl Admin {
-    fn open(gateway: &Arc<Gateway>, (address, sockets): (SocketAddr, Vec<TcpListener>)) -> Result<Self, StartError> {
+    fn open(gateway: &Arc<Gateway>, (address, bound): (ListenAddress, Bound)) -> Result<Self, StartError> {
         let thread = Worker::start(gateway, "admin").map_err(StartError::Thread)?;
-        sockets.into_iter().for_each(|socket| thread.tell(Command::Administer(socket)));
-        Ok(Self { address, _thread: thread })
+        let file = match bound {
+            Bound::Tcp(_, sockets) => {
+                sockets.into_iter().for_each(|socket| thread.tell(Command::Administer(socket)));
+                None
+            }
+            Bound::Unix(file, socket) => {
+                thread.tell(Command::AdministerUnix(socket));
+                Some(file)
+            }
+        };
+        Ok(Self { address, _file: file, _thread: thread })
     }
 }

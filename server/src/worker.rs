@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
-use crate::gateway::Gateway;
-use crate::listen::accept::accept;
+use crate::admin::{self, Door};
+use crate::gateway::{Gateway, Place};
+use crate::listen::accept::{accept, accept_unix, take_in};
 
 /// A thread with a runtime of its own.
 #[derive(Debug)]
@@ -22,8 +24,40 @@ pub(crate) struct Worker {
 /// What a worker can be told.
 #[derive(Debug)]
 pub(crate) enum Command {
+    /// Accept connections here and serve them.
     Accept(TcpListener, watch::Receiver<bool>),
+    /// Accept connections here and hand them round.
+    AcceptUnix(UnixListener, Team, watch::Receiver<bool>),
+    /// Answer the operator here.
     Administer(TcpListener),
+    /// The same.
+    AdministerUnix(UnixListener),
+    /// Serve this connection.
+    Serve(UnixStream, Place),
+}
+
+/// The workers, for one that hands work round. It keeps none of them alive.
+#[derive(Debug)]
+pub(crate) struct Team {
+    members: Box<[mpsc::WeakUnboundedSender<Command>]>,
+    next: usize,
+}
+
+impl Team {
+    pub(crate) fn of(workers: &[Worker]) -> Self {
+        let members =
+            workers.iter().filter_map(|worker| worker.commands.as_ref().map(mpsc::UnboundedSender::downgrade));
+        Self { members: members.collect(), next: 0 }
+    }
+
+    /// Tells the next one, in turn. What is told to nobody is dropped: they are all about to end.
+    pub(crate) fn tell_next(&mut self, command: Command) {
+        let member = self.members.get(self.next).and_then(mpsc::WeakUnboundedSender::upgrade);
+        self.next = (self.next + 1) % self.members.len().max(1);
+        if let Some(member) = member {
+            let _ = member.send(command);
+        }
+    }
 }
 
 impl Worker {
@@ -51,17 +85,27 @@ impl Worker {
 }
 
 fn obey(gateway: &Arc<Gateway>, command: Command) {
-    let gateway = Arc::clone(gateway);
-    match command {
-        Command::Accept(socket, stop) => match tokio::net::TcpListener::from_std(socket) {
-            Ok(listener) => drop(tokio::spawn(accept(gateway, listener, stop))),
-            Err(error) => tracing::error!(%error, "a worker cannot use its listening socket"),
-        },
-        Command::Administer(socket) => match tokio::net::TcpListener::from_std(socket) {
-            Ok(listener) => drop(tokio::spawn(crate::admin::serve(gateway, listener))),
-            Err(error) => tracing::error!(%error, "the admin listener cannot be used"),
-        },
+    if let Err(error) = begin(Arc::clone(gateway), command) {
+        tracing::error!(%error, "a worker cannot use a socket");
     }
+}
+
+fn begin(gateway: Arc<Gateway>, command: Command) -> io::Result<()> {
+    use tokio::net::{TcpListener, UnixListener};
+    match command {
+        Command::Accept(socket, stop) => drop(tokio::spawn(accept(gateway, TcpListener::from_std(socket)?, stop))),
+        Command::AcceptUnix(socket, team, stop) => {
+            drop(tokio::spawn(accept_unix(gateway, UnixListener::from_std(socket)?, team, stop)));
+        }
+        Command::Administer(socket) => {
+            drop(tokio::spawn(admin::serve(gateway, Door::Tcp(TcpListener::from_std(socket)?))));
+        }
+        Command::AdministerUnix(socket) => {
+            drop(tokio::spawn(admin::serve(gateway, Door::Unix(UnixListener::from_std(socket)?))));
+        }
+        Command::Serve(stream, place) => take_in(gateway, stream, place)?,
+    }
+    Ok(())
 }
 
 impl Drop for Worker {

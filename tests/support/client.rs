@@ -1,15 +1,17 @@
 //! A client that sends exactly the bytes it is given.
 
 use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
+use std::path::Path;
 
+use crate::wire::Wire;
 use crate::{Message, PATIENCE};
 
 /// One connection.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    stream: Wire,
+    reader: BufReader<Wire>,
 }
 
 impl Client {
@@ -20,11 +22,18 @@ impl Client {
 
     /// Connects, unless nobody listens or the connection is reset at once.
     pub fn try_connect(to: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect(to).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let reader = BufReader::new(stream.try_clone().unwrap());
-        Some(Self { stream, reader })
+        Wire::tcp(to).ok().map(Self::over)
+    }
+
+    /// Connects to a unix socket, unless nobody listens there.
+    pub fn try_unix(to: &Path) -> Option<Self> {
+        Wire::unix(to).ok().map(Self::over)
+    }
+
+    fn over(stream: Wire) -> Self {
+        stream.prepare(PATIENCE);
+        let reader = BufReader::new(stream.try_clone());
+        Self { stream, reader }
     }
 
     /// Sends bytes. That the other side may have closed already is for the next read to find out.
@@ -66,13 +75,19 @@ impl Client {
 
     /// Sends no more, but still reads.
     pub fn finish(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stream.shutdown(Shutdown::Write);
     }
 
     /// One request with these fields (each "name: value"), on a connection of its own.
     pub fn ask(to: SocketAddr, method: &str, target: &str, fields: &[&str]) -> Message {
         let mut client = Self::connect(to);
         client.request(method, target, fields).unwrap_or_else(|| panic!("no answer to {method} {target}"))
+    }
+
+    /// GET over a unix socket, on a connection of its own.
+    pub fn get_unix(to: &Path, target: &str, fields: &[&str]) -> Message {
+        let mut client = Self::try_unix(to).expect("the gateway listens");
+        client.request("GET", target, fields).unwrap_or_else(|| panic!("no answer to GET {target}"))
     }
 
     /// GET on a connection of its own.

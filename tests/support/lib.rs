@@ -15,6 +15,7 @@ mod gateway;
 mod message;
 mod token;
 mod upstream;
+mod wire;
 
 pub use client::Client;
 pub use gateway::Gateway;

@@ -1,11 +1,14 @@
 //! An upstream that records what reaches it and answers as it is told.
 
 use std::io::{BufReader, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::wire::Wire;
 use crate::{Message, PATIENCE};
 
 /// What an upstream does after it has read a request.
@@ -38,8 +41,15 @@ impl Reply {
 
 /// A scripted server on a port of its own; it stops with the value.
 pub struct Upstream {
-    address: SocketAddr,
+    at: At,
     shared: Arc<Shared>,
+}
+
+/// Where an upstream listens.
+#[derive(Debug)]
+enum At {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 struct Shared {
@@ -47,7 +57,7 @@ struct Shared {
     connections: AtomicUsize,
     open: AtomicUsize,
     stopped: AtomicBool,
-    streams: Mutex<Vec<TcpStream>>,
+    streams: Mutex<Vec<Wire>>,
     script: Box<dyn Fn(&Message) -> Reply + Send + Sync>,
 }
 
@@ -55,7 +65,22 @@ impl Upstream {
     /// Answers every request by `script`.
     pub fn start(script: impl Fn(&Message) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let at = At::Tcp(listener.local_addr().unwrap());
+        Self::accepting(at, script, move || listener.accept().ok().map(|(stream, _)| Wire::Tcp(stream)))
+    }
+
+    /// The same on a unix socket.
+    pub fn unix(path: &Path, script: impl Fn(&Message) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let accept = move || listener.accept().ok().map(|(stream, _)| Wire::Unix(stream));
+        Self::accepting(At::Unix(path.to_owned()), script, accept)
+    }
+
+    fn accepting(
+        at: At,
+        script: impl Fn(&Message) -> Reply + Send + Sync + 'static,
+        mut accept: impl FnMut() -> Option<Wire> + Send + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -66,13 +91,13 @@ impl Upstream {
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            while let Some(stream) = accept() {
                 if accepting.stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 accepting.connections.fetch_add(1, Ordering::SeqCst);
                 accepting.open.fetch_add(1, Ordering::SeqCst);
-                accepting.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                accepting.streams.lock().unwrap().push(stream.try_clone());
                 let serving = Arc::clone(&accepting);
                 thread::spawn(move || {
                     serving.serve(stream);
@@ -80,7 +105,7 @@ impl Upstream {
                 });
             }
         });
-        Self { address, shared }
+        Self { at, shared }
     }
 
     /// Answers everything with 200 and "ok".
@@ -90,12 +115,18 @@ impl Upstream {
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.at {
+            At::Tcp(address) => format!("http://{address}"),
+            At::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 
     /// Its address.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.at {
+            At::Tcp(address) => *address,
+            At::Unix(path) => panic!("{} has no address", path.display()),
+        }
     }
 
     /// The requests that reached it, in order.
@@ -123,16 +154,15 @@ impl Upstream {
     /// Closes every connection that is open, as a server does that is tired of idle ones.
     pub fn hang_up(&self) {
         for stream in self.shared.streams.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+            stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) {
-        stream.set_read_timeout(Some(PATIENCE * 6)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
+    fn serve(&self, mut stream: Wire) {
+        stream.prepare(PATIENCE * 6);
+        let mut reader = BufReader::new(stream.try_clone());
         while let Some(request) = Message::read(&mut reader, false) {
             let reply = (self.script)(&request);
             self.seen.lock().unwrap().push(request);
@@ -144,7 +174,7 @@ impl Shared {
                 }
                 Reply::Close(bytes) => {
                     let _ = stream.write_all(&bytes);
-                    let _ = stream.shutdown(Shutdown::Both);
+                    stream.shutdown(Shutdown::Both);
                     return;
                 }
                 Reply::Silence => {
@@ -159,7 +189,7 @@ impl Shared {
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
@@ -168,6 +198,9 @@ impl Drop for Upstream {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.hang_up();
         // Wakes the accept loop, which then sees that it is over.
-        let _ = TcpStream::connect(self.address);
+        let _ = match &self.at {
+            At::Tcp(address) => Wire::tcp(*address),
+            At::Unix(path) => Wire::unix(path),
+        };
     }
 }

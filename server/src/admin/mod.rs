@@ -1,6 +1,7 @@
 //! The operator's own door: /livez, /readyz, /metrics. Never on a client listener.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_core::upstream;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::Gateway;
 use crate::observe::BreakerState;
 use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, Readings, UpstreamReading};
+use crate::stream::Stream;
 
 /// Connections at a time: an operator and a few scrapers.
 const CONNECTIONS: usize = 64;
@@ -28,11 +30,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection lives no longer than this, whatever it does.
 const LIFE: Duration = Duration::from_secs(300);
 
-/// Answers on `listener` until the runtime ends.
-pub(crate) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
+/// Where the operator arrives.
+#[derive(Debug)]
+pub(crate) enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Door {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
+/// Answers at `door` until the runtime ends.
+pub(crate) async fn serve(gateway: Arc<Gateway>, door: Door) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(stream) = door.accept().await else {
             // Out of descriptors: rest, or this loop spins until one is free.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -47,7 +65,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
     }
 }
 
-async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
+async fn connection(gateway: Arc<Gateway>, stream: Stream) {
     let service = service_fn(|request: Request<Incoming>| {
         let response = answer(&gateway, &request);
         async move { Ok::<_, Infallible>(response) }

@@ -11,7 +11,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
-use portcullis_core::headers::Via;
+use portcullis_core::headers::{Arrival, Proto, Survey, Via};
 use portcullis_core::plan::{Access, Plan, Target};
 use portcullis_core::rejection::Rejection;
 use portcullis_core::subject::SubjectKey;
@@ -32,9 +32,9 @@ pub(super) struct Args {
     /// A header field of the request
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The client's address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    client: IpAddr,
+    /// Who connects: an address, or "unix"; who is a trusted proxy is believed as to whom it speaks for
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = peer)]
+    client: Peer,
     /// The configuration; ./portcullis.toml where left out
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -46,6 +46,17 @@ fn method(text: &str) -> Result<Method, String> {
     let known = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"].contains(&&*upper);
     let text = if known { &upper } else { text };
     text.parse().map_err(|_| format!("`{text}` is not a method, like GET"))
+}
+
+/// Who connects; without an address over a unix socket.
+#[derive(Clone, Copy, Debug)]
+struct Peer(Option<IpAddr>);
+
+fn peer(text: &str) -> Result<Peer, String> {
+    if text == "unix" {
+        return Ok(Peer(None));
+    }
+    text.parse().map(|address| Peer(Some(address))).map_err(|_| "write an IP address, or unix".to_owned())
 }
 
 fn url(text: &str) -> Result<Uri, String> {
@@ -88,13 +99,15 @@ async fn tell(args: &Args, config: &Config) -> Result<(), Rejection> {
     let plan = &config.plan;
     row("request", &format!("{} {}", args.method, args.url));
     let mut parts = arrived(args, plan);
+    let arrival = plan.trusted.arrival(args.client.0, Proto::Http, &parts.headers);
+    say_client(args.client, arrival, plan, &parts.headers);
     let via = Via::new("portcullis-explain").map_err(|_| Rejection::Internal)?;
     if inbound::screen(&mut parts, &plan.identity_headers, &via, 0, &mut None)?.is_for_us {
         row("answer", "204 No Content, by the gateway itself");
         return Ok(());
     }
     let head = Head {
-        client: Some(args.client),
+        client: arrival.client,
         headers: &parts.headers,
         method: &parts.method,
         uri: &parts.uri,
@@ -132,6 +145,24 @@ fn arrived(args: &Args, plan: &Plan) -> Parts {
         let _ = parts.headers.try_insert(HOST, HeaderValue::from_static("localhost"));
     }
     parts
+}
+
+/// Whom the request is from, where that is worth a line: a proxy speaks for somebody, or a field is not believed.
+fn say_client(peer: Peer, arrival: Arrival, plan: &Plan, fields: &HeaderMap) {
+    let told = Survey::of(fields).forwarding;
+    let name = |address: Option<IpAddr>| address.map_or_else(|| "unix".to_owned(), |address| address.to_string());
+    let (peer, client) = (peer.0.map(|address| address.to_canonical()), name(arrival.client));
+    if plan.trusted.trust(peer) {
+        let (family, proto) = (plan.trusted.family().as_str(), arrival.proto.as_str());
+        row("client", &format!("{client}, over {proto}: {} is a trusted proxy, believed by its {family}", name(peer)));
+    } else if told {
+        row(
+            "client",
+            &format!("{client}: not one of server.trusted_proxies, so what it says of forwarding is removed"),
+        );
+    } else if peer.is_none() {
+        row("client", "without an address, over a unix socket: all of them count as one");
+    }
 }
 
 /// Every route in the file's order, with the reason that it won or lost.
@@ -176,7 +207,7 @@ fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(),
                 rule.name(),
                 rule.cost(),
                 key.chosen(&facts),
-                value.as_deref().unwrap_or("(unknown)"),
+                value.as_deref().unwrap_or("(no address)"),
                 rule.worst_case()
             ),
         );

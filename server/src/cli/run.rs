@@ -9,7 +9,7 @@ use portcullis_core::upstream::EndpointUrl;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{FAILED, WRONG, complain, environment, file_or_lesson, load, say};
-use crate::config::{self, Config, LoadOptions, LogSettings};
+use crate::config::{self, Config, ListenAddress, LoadOptions, LogSettings};
 use crate::observe::Format;
 use crate::observe::logs::{self, Logs};
 use crate::reload::Files;
@@ -148,12 +148,20 @@ impl Diagnostics {
 }
 
 fn announce(server: &Server) {
-    for address in server.addresses() {
-        tracing::info!("listening on http://{address}");
+    for address in server.listeners() {
+        tracing::info!("listening on {}", shown(&address));
     }
-    match server.admin_address() {
-        Some(address) => tracing::info!("admin on http://{address}: /livez /readyz /metrics"),
+    match server.admin_listener() {
+        Some(address) => tracing::info!("admin on {}: /livez /readyz /metrics", shown(address)),
         None => tracing::info!("no admin listener"),
+    }
+}
+
+/// An address as a person can use it.
+fn shown(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Tcp { .. } => format!("http://{address}"),
+        _ => address.to_string(),
     }
 }
 

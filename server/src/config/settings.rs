@@ -2,7 +2,7 @@
 //! the [`Plan`](portcullis_core::plan::Plan).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,13 +26,19 @@ pub struct Settings {
     pub store: StoreSettings,
 }
 
-/// A TCP address to listen on: an address or a host name, and a port (0: any free one).
+/// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ListenAddress {
-    /// An IP address without brackets, or a name to resolve.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+#[non_exhaustive]
+pub enum ListenAddress {
+    /// A TCP address.
+    Tcp {
+        /// An IP address without brackets, or a name to resolve.
+        host: String,
+        /// The port; 0 is any free one.
+        port: u16,
+    },
+    /// The path of a unix socket.
+    Unix(PathBuf),
 }
 
 /// `[server]`.
@@ -129,15 +135,52 @@ impl Settings {
             // Not the URLs themselves: they may hold a password.
             reasons.push("store.url changed: what was counted so far would be lost".to_owned());
         }
+        reasons.extend(self.kinds_changed(new));
         reasons
+    }
+
+    /// A listener that is kept cannot become another kind of listener: whoever waits in its queue came for the old one.
+    fn kinds_changed(&self, new: &Self) -> impl Iterator<Item = String> {
+        let admin = |settings: &Self| settings.admin.as_ref().map(|admin| admin.address.clone());
+        let takes = |listen: &[ListenAddress], door: Option<ListenAddress>| {
+            door.filter(|door| listen.iter().any(|address| address.collides(door)))
+        };
+        let to_admin = takes(&self.listen, admin(new)).map(|address| {
+            format!(
+                "the listener `{address}` changed its kind: it is a client listener and would be the admin listener"
+            )
+        });
+        let to_clients = takes(&new.listen, admin(self)).map(|address| {
+            format!(
+                "the listener `{address}` changed its kind: it is the admin listener and would be a client listener"
+            )
+        });
+        to_admin.into_iter().chain(to_clients)
     }
 }
 
 impl ListenAddress {
     /// Whether only this machine can connect.
-    pub fn is_loopback(&self) -> bool {
-        self.host == "localhost"
-            || self.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+            }
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// The socket's address, where it is an IP address and a port.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp { host, port } => Some(SocketAddr::new(host.parse().ok()?, *port)),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether two listeners would stand in each other's way. Any number of them may ask for any free port.
+    pub(crate) fn collides(&self, other: &Self) -> bool {
+        self == other && !matches!(self, Self::Tcp { port: 0, .. })
     }
 }
 
@@ -153,7 +196,10 @@ impl fmt::Display for AccessLog {
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }

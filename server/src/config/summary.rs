@@ -2,13 +2,14 @@
 
 use portcullis_core::plan::{Access, Rewrite, Route, Target};
 
-use super::Config;
+use super::{Config, ListenAddress};
 
 impl Config {
     /// Where it listens, what each route does, and the worst case of every limit: one line for each.
     pub fn summary(&self) -> Vec<String> {
         let settings = &self.settings;
-        let mut lines: Vec<String> = settings.listen.iter().map(|address| format!("listens on {address}")).collect();
+        let mut lines: Vec<String> = settings.listen.iter().map(|address| self.listener_line(address)).collect();
+        lines.extend(self.trusted_line());
         lines.push(match &settings.admin {
             Some(admin) => format!("health and metrics on {}", admin.address),
             None => "no admin listener".to_owned(),
@@ -16,6 +17,19 @@ impl Config {
         lines.extend(self.plan.routes.iter().map(|route| self.route_line(route)));
         lines.extend(self.rule_lines());
         lines
+    }
+
+    fn listener_line(&self, address: &ListenAddress) -> String {
+        let as_one = matches!(address, ListenAddress::Unix(_)) && !self.plan.trusted.trusts_unix();
+        let note = if as_one { "; its clients count as one, because \"unix\" is not a trusted proxy" } else { "" };
+        format!("listens on {address}{note}")
+    }
+
+    fn trusted_line(&self) -> Option<String> {
+        let trusted = &self.plan.trusted;
+        let networks = trusted.networks().iter().map(ToString::to_string);
+        let peers: Vec<_> = networks.chain(trusted.trusts_unix().then(|| "unix".to_owned())).collect();
+        (!peers.is_empty()).then(|| format!("believes {} of {}", trusted.family().as_str(), peers.join(", ")))
     }
 
     fn route_line(&self, route: &Route) -> String {

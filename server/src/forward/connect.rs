@@ -2,19 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use portcullis_core::Rejection;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::h1;
+use crate::stream::Stream;
 
 /// A connection to a server. Everything in [`h1`] is generic over the stream.
-pub(crate) type Connection = h1::Connection<TcpStream>;
+pub(crate) type Connection = h1::Connection<Stream>;
 
 /// The body of a server's response.
-pub(crate) type UpstreamBody = h1::UpstreamBody<TcpStream>;
+pub(crate) type UpstreamBody = h1::UpstreamBody<Stream>;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) enum Address {
     Ip(SocketAddr),
     /// A name, asked of the system's resolver for each new connection.
     Name(Box<str>, u16),
+    /// The path of a unix socket.
+    Unix(Box<Path>),
 }
 
 /// Connects within `limit`.
@@ -40,13 +44,14 @@ pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<Co
     }
 }
 
-async fn dial(address: &Address) -> io::Result<TcpStream> {
+async fn dial(address: &Address) -> io::Result<Stream> {
     let stream = match address {
         Address::Ip(address) => TcpStream::connect(address).await?,
         // Tries the name's addresses one after the other, within the one deadline.
         Address::Name(host, port) => TcpStream::connect((&**host, *port)).await?,
+        Address::Unix(path) => return UnixStream::connect(path).await.map(Stream::Unix),
     };
     // A request must not wait for more bytes.
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Stream::Tcp(stream))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod serve;
+pub(crate) mod unix;
 pub(crate) mod watch;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod routes;
 mod server;
 mod store;
 mod target;
+mod trusted;
 mod upstream;
 
 use std::path::Path;
@@ -50,9 +51,10 @@ pub(crate) struct Compiled {
 
 /// What runs; none when there were errors, earlier or here. `folder` is where the file stands.
 pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Option<Compiled> {
-    let listen = listen::compile(&file.listen, problems);
-    let admin = admin::compile(file.admin.get(), &listen, problems);
+    let listen = listen::compile(&file.listen, folder, problems);
+    let admin = admin::compile(file.admin.get(), &listen, folder, problems);
     let (server, max_body_size) = server::compile(file.server.get(), problems);
+    let trusted = trusted::compile(file.server.get(), problems);
     let log = log::compile(file.log.get(), folder, problems);
     let store = store::compile(file.store.get());
 
@@ -68,6 +70,7 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
         auths: auths.into(),
         routes: routes.into(),
         table,
+        trusted,
         upstreams: upstreams.into(),
     };
     let listen = listen.into_iter().map(|at| at.value).collect();

@@ -13,6 +13,9 @@ use crate::config::problem::Problem;
 use crate::config::schema::upstreams::{Breaker, Server as WrittenServer, Upstream as Written};
 use crate::config::span::{At, Given, Text};
 
+/// The servers that are built.
+const SERVERS: &str = "\"http://HOST:PORT\" (a port may be left out) or \"unix:/PATH\"";
+
 /// What "no answer" is for a breaker besides none at all, unless the file says.
 const DOWN: [StatusCode; 3] = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
@@ -79,17 +82,17 @@ fn url(text: &Text, problems: &mut Problems) -> Option<EndpointUrl> {
     let parsed = text.value.parse::<EndpointUrl>();
     let parsed = if text.unset { parsed.or_else(|_| "http://unset.invalid:80".parse()) } else { parsed };
     match parsed {
-        Ok(url) if url.scheme() == Scheme::Http => Some(url),
+        Ok(url) if matches!(url.scheme(), Scheme::Http | Scheme::Unix) => Some(url),
         Ok(url) => {
             let title = format!("servers that speak `{}` are not built yet", url.scheme());
-            problems.note(Problem::error(&text.span, title).accepted("\"http://HOST:PORT\""));
+            problems.note(Problem::error(&text.span, title).accepted(SERVERS));
             None
         }
         Err(error) => {
             // The URL itself is not repeated: it may hold a password.
             let problem = Problem::error(&text.span, "this is not the URL of a server");
             let problem = if text.is_resolved() { problem } else { problem.label(error.problem()) };
-            problems.note(problem.accepted("\"http://HOST:PORT\" (a port may be left out)"));
+            problems.note(problem.accepted(SERVERS));
             None
         }
     }

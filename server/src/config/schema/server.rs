@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::section::{Harmless, Section};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Text};
 use crate::config::value::Value;
 
@@ -18,13 +18,13 @@ pub(crate) struct Server {
     pub(crate) rate_limit_headers: Given<At<Vec<Text>>>,
     pub(crate) shutdown_grace: Given<At<Duration>>,
     pub(crate) stream_idle_timeout: Given<At<Duration>>,
+    pub(crate) trusted_header: Given<At<&'static str>>,
+    pub(crate) trusted_proxies: Given<At<Vec<Text>>>,
     pub(crate) workers: Given<At<u32>>,
 }
 
 impl Server {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        section.not_built("trusted_proxies", Harmless::Empty);
-        section.not_built("trusted_header", Harmless::Word("x-forwarded-for"));
         Self {
             body_timeout: section.duration("body_timeout"),
             header_timeout: section.duration("header_timeout"),
@@ -37,6 +37,8 @@ impl Server {
             // No grace at all is a choice.
             shutdown_grace: section.value("shutdown_grace").and_then(Value::duration),
             stream_idle_timeout: section.duration("stream_idle_timeout"),
+            trusted_header: section.word("trusted_header", &["x-forwarded-for", "forwarded"], &[]),
+            trusted_proxies: section.texts("trusted_proxies"),
             workers: section.integer("workers", 0..=1024),
         }
     }
