@@ -41,23 +41,23 @@ fn binary() -> &'static Path {
     })
 }
 
-fn portcullis(args: &[&str], folder: &Path) -> Output {
+pub(crate) fn portcullis(args: &[&str], folder: &Path) -> Output {
     Command::new(binary()).args(args).current_dir(folder).env_remove("RUST_BACKTRACE").output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A running command; killed with the value. Its lines are read as they come, so that it never waits for us.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Running {
-    fn start(args: &[&str], folder: &Path) -> Self {
+    pub(crate) fn start(args: &[&str], folder: &Path) -> Self {
         let mut child = Command::new(binary())
             .args(args)
             .current_dir(folder)
@@ -81,7 +81,7 @@ impl Running {
     }
 
     /// The next line, already seen or still to come, that has `part` in it.
-    fn line(&mut self, part: &str) -> String {
+    pub(crate) fn line(&mut self, part: &str) -> String {
         loop {
             if let Some(line) = self.seen.iter().find(|line| line.contains(part)) {
                 return line.clone();
@@ -93,20 +93,25 @@ impl Running {
         }
     }
 
+    /// Whether one of the lines that were read so far has `part` in it.
+    pub(crate) fn has_said(&self, part: &str) -> bool {
+        self.seen.iter().any(|line| line.contains(part))
+    }
+
     /// Where it listens.
-    fn address(&mut self) -> SocketAddr {
+    pub(crate) fn address(&mut self) -> SocketAddr {
         address_in(&self.line("listening on http://"))
     }
 
-    fn admin(&mut self) -> SocketAddr {
+    pub(crate) fn admin(&mut self) -> SocketAddr {
         address_in(&self.line("admin on http://"))
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut ended = None;
         eventually("the process ends", || {
             ended = self.child.try_wait().unwrap();
@@ -133,7 +138,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn file(folder: &Path, text: &str) {
+pub(crate) fn file(folder: &Path, text: &str) {
     std::fs::write(folder.join("portcullis.toml"), text).unwrap();
 }
 

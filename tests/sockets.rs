@@ -186,6 +186,7 @@ fn the_admin_door_may_be_a_unix_socket() {
     let mut gateway = Gateway::start(&with(&socket));
     assert_eq!(gateway.server().admin_listener(), Some(&ListenAddress::Unix(socket.clone())));
     assert_eq!(Client::get_unix(&socket, "/readyz", &["connection: close"]).text(), "ready\n");
+    assert!(Client::get_unix(&socket, "/metrics", &["connection: close"]).text().contains("portcullis_plans 1"));
     gateway.reload(&with(&other)).unwrap();
     assert!(!socket.exists());
     assert_eq!(Client::get_unix(&other, "/livez", &["connection: close"]).status(), 200);

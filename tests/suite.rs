@@ -31,4 +31,6 @@ mod architecture; // which crate may depend on which
 mod commands; // the binary: check, explain, token, demo, run
 mod lifecycle; // reload, drain, ports
 mod observing;
+mod reload; // everything that can change does, under load
 mod sockets; // unix sockets: listeners, upstreams, the admin door
+mod watching; // the binary: files that change, many reloads, sockets left behind // the access log and the metrics

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use http::{Method, Version};
@@ -27,8 +27,8 @@ use crate::observe::{AccessLog, Ending, Metrics, Observer, Origin};
 #[derive(Debug)]
 pub struct Gateway {
     running: ArcSwap<Running>,
-    /// One reload at a time: each builds on the one before it.
-    reloading: Mutex<()>,
+    /// One reload at a time: each builds on the one before it. Every plan that may still be alive, to be counted.
+    reloading: Mutex<Vec<Weak<Running>>>,
     clock: Clock,
     store: MemoryStore,
     subjects: SubjectKey,
@@ -69,7 +69,7 @@ impl Gateway {
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
         Arc::new(Self {
             running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, &metrics)),
-            reloading: Mutex::new(()),
+            reloading: Mutex::default(),
             store: crate::parts::memory_store(&clock),
             subjects: SubjectKey::random(),
             clock,
@@ -90,7 +90,7 @@ impl Gateway {
     /// # Errors
     /// What cannot change without a restart; then nothing has changed.
     pub fn reload(&self, config: Config, access: Option<AccessLog>) -> Result<(), Vec<String>> {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.running.load_full();
         let fixed = old.settings.needs_restart(&config.settings);
         if !fixed.is_empty() {
@@ -101,6 +101,8 @@ impl Gateway {
         let running = Running::new(config, access, Some(&old), &self.metrics);
         *self.problem() = None;
         self.metrics().reloaded(running.fingerprint, self.clock.unix());
+        plans.retain(|plan| plan.strong_count() > 0);
+        plans.push(Arc::downgrade(&old));
         self.running.store(Arc::new(running));
         Ok(())
     }
@@ -118,6 +120,13 @@ impl Gateway {
 
     fn problem(&self) -> MutexGuard<'_, Option<String>> {
         self.reload_problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many plans are in memory: the one in force, and older ones of requests and connections that began under them and
+    /// have had no request since. A connection takes the newest with its next request, and goes after `server.idle_timeout`.
+    pub fn plans(&self) -> usize {
+        let older = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        1 + older.iter().filter(|plan| plan.strong_count() > 0).count()
     }
 
     /// What it counts.

@@ -21,10 +21,11 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Watches the folders of `files`.
+    /// Watches the folders of these files, the configuration first. A folder of another one that is not there is passed over:
+    /// it must not cost the configuration its watch.
     ///
     /// # Errors
-    /// What the system's notification service says.
+    /// What the system's notification service says, of the configuration's own folder.
     pub(crate) fn watch(named: &[PathBuf]) -> notify::Result<Self> {
         // A link is watched where it is and where it leads: either may change.
         let led = named.iter().filter_map(|file| file.canonicalize().ok());
@@ -40,10 +41,15 @@ impl Files {
             }
         })?;
         let mut folders: Vec<&Path> = files.iter().map(|file| folder(file)).collect();
+        let first = folders.first().copied();
         folders.sort_unstable();
         folders.dedup();
         for folder in folders {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Err(error) if Some(folder) == first => return Err(error),
+                Err(error) => tracing::warn!(%error, folder = %folder.display(), "changes in there are not watched"),
+                Ok(()) => {}
+            }
         }
         Ok(Self { _watcher: watcher, changed })
     }

@@ -147,6 +147,7 @@ fn readings(gateway: &Gateway) -> Readings {
         connections_open: gateway.connections() as u64,
         limit_keys: store.keys as u64,
         limit_overflowed: store.overflowed,
+        plans: gateway.plans() as u64,
         upstreams: upstreams.collect(),
     }
 }

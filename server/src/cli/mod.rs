@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod run;
 mod token;
+mod watched;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};

@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::EndpointUrl;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::watched::Watched;
 use super::{FAILED, WRONG, complain, environment, file_or_lesson, load, say};
 use crate::config::{self, Config, ListenAddress, LoadOptions, LogSettings};
 use crate::observe::Format;
 use crate::observe::logs::{self, Logs};
-use crate::reload::Files;
 use crate::server::Server;
 
 #[derive(Debug, clap::Args)]
@@ -128,7 +127,7 @@ pub(super) fn serve(config: Config, serving: Serving<'_>, started: impl FnOnce(&
 }
 
 /// Diagnostics go to stderr; none when the process has a subscriber of its own already, which it then keeps.
-struct Diagnostics(Option<Logs>);
+pub(super) struct Diagnostics(Option<Logs>);
 
 impl Diagnostics {
     fn start(settings: &LogSettings) -> Self {
@@ -136,7 +135,7 @@ impl Diagnostics {
     }
 
     /// A reload may change the level and the format.
-    fn follow(&self, settings: &LogSettings) {
+    pub(super) fn follow(&self, settings: &LogSettings) {
         if let Some(logs) = &self.0 {
             logs.set(settings.level.into(), Self::format(settings));
         }
@@ -213,77 +212,5 @@ impl Stop {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-    }
-}
-
-/// The configuration file and the files that it names.
-struct Watched<'a> {
-    serving: Serving<'a>,
-    sources: Vec<PathBuf>,
-    files: Option<Files>,
-    diagnostics: Diagnostics,
-}
-
-impl<'a> Watched<'a> {
-    fn new(serving: Serving<'a>, sources: Vec<PathBuf>, diagnostics: Diagnostics) -> Self {
-        let mut watched = Self { serving, sources, files: None, diagnostics };
-        watched.watch();
-        watched
-    }
-
-    fn watch(&mut self) {
-        if self.serving.watch && self.serving.file.is_some() {
-            let files = Files::watch(&self.sources);
-            self.files = files
-                .inspect_err(
-                    |error| tracing::warn!(%error, "changes of the configuration are not watched; SIGHUP still works"),
-                )
-                .ok();
-        }
-    }
-
-    /// Resolves when a file changed; never when none is watched.
-    async fn changed(&mut self) {
-        match &mut self.files {
-            Some(files) => files.changed().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Reads the file again. A broken one changes nothing: its report goes to stderr, `/readyz` and a metric.
-    fn reload(&mut self, server: &mut Server) {
-        let Some(file) = self.serving.file else { return };
-        let gateway = Arc::clone(server.gateway());
-        match self.take_over(file, server) {
-            Ok(()) => {
-                tracing::info!(file = %file.display(), "the new configuration is in force");
-            }
-            Err(problem) => {
-                // Noted before it is told: whoever reads the line finds /readyz saying the same.
-                gateway.reload_failed(problem);
-                tracing::error!(file = %file.display(), "the configuration was not taken over; the last good one goes on");
-            }
-        }
-    }
-
-    fn take_over(&mut self, file: &Path, server: &mut Server) -> Result<(), String> {
-        let config = config::load(file, &environment, LoadOptions::default()).map_err(|report| {
-            complain(&report);
-            report.to_string()
-        })?;
-        let (sources, warnings, log) = (config.sources.clone(), config.warnings.clone(), config.settings.log.clone());
-        server.reload(config).map_err(|error| {
-            say(&format!("error: {error}"));
-            error.to_string()
-        })?;
-        self.diagnostics.follow(&log);
-        if !warnings.is_empty() {
-            complain(&warnings);
-        }
-        if sources != self.sources {
-            self.sources = sources;
-            self.watch();
-        }
-        Ok(())
     }
 }

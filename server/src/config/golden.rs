@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn report(path: &Path) -> Report {
     let text = fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
-    match read(name, &text, path.parent().unwrap(), &env, LoadOptions::default()) {
+    match read(name, &text, path.parent().unwrap(), &env, LoadOptions::default()).0 {
         Ok(_) => panic!("{name} has no error"),
         Err(report) => report,
     }

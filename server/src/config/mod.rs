@@ -93,12 +93,23 @@ pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 /// # Errors
 /// Every problem that the file has, or that it could not be read.
 pub fn load(path: &Path, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
+    load_named(path, env, options).0
+}
+
+/// The same, and every file that a change of may change the outcome: the configuration itself, and what it names. Mending a
+/// file that a broken configuration names may be all that it takes.
+pub(crate) fn load_named(path: &Path, env: Env<'_>, options: LoadOptions) -> (Result<Config, Report>, Vec<PathBuf>) {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
+    let mut named = vec![path.to_owned()];
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return (Err(unreadable(&name, &error)), named),
+    };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut config = read(&name, &text, folder, env, options)?;
-    config.sources.insert(0, path.to_owned());
-    Ok(config)
+    let (read, files) = read(&name, &text, folder, env, options);
+    named.extend(files);
+    let read = read.map(|config| Config { sources: named.clone(), ..config });
+    (read, named)
 }
 
 /// The configuration in `text`, which reports call `name`. Paths in it are relative to the working directory.
@@ -120,10 +131,17 @@ pub fn load(path: &Path, env: Env<'_>, options: LoadOptions) -> Result<Config, R
 /// # Errors
 /// Every problem that the text has.
 pub fn from_text(name: &str, text: &str, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
-    read(name, text, Path::new(""), env, options)
+    read(name, text, Path::new(""), env, options).0
 }
 
-fn read(name: &str, text: &str, folder: &Path, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
+/// What was read, and the files that it names.
+fn read(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    env: Env<'_>,
+    options: LoadOptions,
+) -> (Result<Config, Report>, Vec<PathBuf>) {
     let reader = Reader {
         found: RefCell::new(Found::default()),
         source: text,
@@ -132,24 +150,27 @@ fn read(name: &str, text: &str, folder: &Path, env: Env<'_>, options: LoadOption
     let (table, syntax) = DeTable::parse_recoverable(text);
     let file = Section::read(&reader, section::TOP, 0..0, table.get_ref(), schema::File::read);
     let found = reader.found.into_inner();
+    let files: Vec<_> = found.files.into_iter().collect();
     if !syntax.is_empty() {
-        return Err(Report::new(name, text, &found.secrets, syntax::problems(text, &syntax, found.problems)));
+        let problems = syntax::problems(text, &syntax, found.problems);
+        return (Err(Report::new(name, text, &found.secrets, problems)), files);
     }
 
     let mut problems = Problems(found.problems);
     let compiled = compile::compile(&file, folder, &mut problems);
     let report = Report::new(name, text, &found.secrets, problems.0);
-    match compiled {
+    let read = match compiled {
         Some(compiled) => Ok(Config {
             fingerprint: fingerprint(text),
             plan: compiled.plan,
             settings: compiled.settings,
-            sources: found.files.into_iter().collect(),
+            sources: files.clone(),
             verifiers: compiled.verifiers,
             warnings: report,
         }),
         None => Err(report),
-    }
+    };
+    (read, files)
 }
 
 fn fingerprint(text: &str) -> u64 {

@@ -18,7 +18,8 @@ pub(crate) struct Reader<'f> {
 /// What a walk found beside the values.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Files that the configuration names.
+    /// Files that the configuration names, also those that could not be read: all of them are watched. Whoever reads one
+    /// gets its path from [`Reader::file`].
     pub(crate) files: BTreeSet<PathBuf>,
     /// What is wrong.
     pub(crate) problems: Vec<Problem>,
@@ -27,6 +28,13 @@ pub(crate) struct Found {
 }
 
 impl Reader<'_> {
+    /// The file that is named as `written`: relative to the folder of the configuration, and watched from now on.
+    pub(crate) fn file(&self, written: &str) -> PathBuf {
+        let path = self.surroundings.path(written);
+        self.found.borrow_mut().files.insert(path.clone());
+        path
+    }
+
     pub(crate) fn note(&self, problem: Problem) {
         self.found.borrow_mut().problems.push(problem);
     }

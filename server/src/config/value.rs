@@ -197,8 +197,7 @@ impl<'r> Value<'r> {
                 _ if text.unset => Ok(Secret::new(PLACEHOLDER)),
                 None => Ok(Secret::new(&*text.value)),
                 Some(path) => {
-                    let path = self.reader.surroundings.path(path);
-                    self.reader.found.borrow_mut().files.insert(path.clone());
+                    let path = self.reader.file(path);
                     // Where the path came from outside, it is not shown.
                     let shown = if text.is_resolved() { text.shown() } else { path.display().to_string() };
                     read_secret(&path).map_err(|why| format!("{shown}: {why}"))

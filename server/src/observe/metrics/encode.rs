@@ -211,6 +211,12 @@ impl Scrape {
             Some(&Unit::Seconds),
             process.config_loaded,
         )?;
+        page.gauge(
+            "portcullis_plans",
+            "Configurations in memory: the one in force, and older ones that connections still have",
+            None,
+            readings.plans,
+        )?;
         let hash = format!("{:016x}", process.config_hash);
         page.info("portcullis_config", "The configuration in force", &[("hash", &hash)])?;
         page.counter("portcullis_panics", "Panics caught; each ended one request", process.panics)?;

@@ -15,6 +15,8 @@ pub struct Readings {
     pub limit_keys: u64,
     /// Charges that found the limit store full.
     pub limit_overflowed: u64,
+    /// Plans in memory: the one in force, and those that connections still have.
+    pub plans: u64,
     /// Every upstream of the plan in force.
     pub upstreams: Vec<UpstreamReading>,
 }

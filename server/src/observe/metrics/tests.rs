@@ -122,7 +122,7 @@ fn the_process_tells_of_itself() {
     let version = concat!(r#"portcullis_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#);
     shows(
         &metrics,
-        Readings { access_log_dropped: 5, connections_open: 3, limit_keys: 8, ..Readings::default() },
+        Readings { access_log_dropped: 5, connections_open: 3, limit_keys: 8, plans: 2, ..Readings::default() },
         &[
             "portcullis_connections_accepted_total 1",
             "portcullis_connections_refused_total 1",
@@ -134,6 +134,7 @@ fn the_process_tells_of_itself() {
             r#"portcullis_reloads_total{result="failed"} 1"#,
             "portcullis_reload_last_ok 0",
             "portcullis_config_loaded_timestamp_seconds 1234",
+            "portcullis_plans 2",
             r#"portcullis_config_info{hash="0000000000000abc"} 1"#,
             "process_start_time_seconds 1000",
             version,
