@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::auth::{Auth, AuthError, Identity, bearer};
 use crate::limit::{Charge, RateLimitStore, Rule, Verdict};
-use crate::plan::{Access, EncodedSeparators, Limits, Plan, Rewrite, Route};
+use crate::plan::{Access, EncodedSeparators, Limits, Plan, Route};
 use crate::rejection::Rejection;
 use crate::route::{CanonicalPath, Found, Missed, RouteIndex, canonical_host, canonicalise};
 use crate::source::Facts;
@@ -217,28 +217,6 @@ impl<'p, 'r> Routed<'p, 'r> {
                 Ok(Admitted { auth, identity, index: self.index(), route: self.route, verdict, _admitted: () })
             }
             Err(rejection) => Err(Refused { identity, rejection }),
-        }
-    }
-
-    /// The path that the upstream is asked for.
-    ///
-    /// # Errors
-    /// 400 when a value that the route's template needs is absent or cannot be one segment.
-    pub fn upstream_path(&self, rewrite: &Rewrite, identity: Option<&Identity>) -> Result<Cow<'_, str>, Rejection> {
-        match rewrite {
-            Rewrite::Keep => Ok(Cow::Borrowed(self.path.as_str())),
-            Rewrite::StripPrefix(prefix) => {
-                // The route's pattern begins with the prefix (compile checks it), so it can only be missing by our fault.
-                let rest = self.path.as_str().strip_prefix(&**prefix).ok_or(Rejection::Internal)?;
-                Ok(if rest.starts_with('/') { Cow::Borrowed(rest) } else { Cow::Owned(format!("/{rest}")) })
-            }
-            Rewrite::Template(template) => {
-                const UNFIT: Rejection = Rejection::BadRequest("the request lacks a value that this route needs");
-                let rendered = template.render(&self.facts(identity)).map_err(|_| UNFIT)?;
-                // An empty {rest} between slashes leaves two of them: what is forwarded is canonical all the same.
-                let path = canonicalise(&rendered).map_err(|_| UNFIT)?;
-                Ok(Cow::Owned(path.to_string()))
-            }
         }
     }
 }

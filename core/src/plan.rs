@@ -9,11 +9,17 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::{Auth, IdentityHeaders};
-use crate::headers::TrustedProxies;
+use crate::headers::{HeaderRules, TrustedProxies};
 use crate::limit::{Policies, Rule};
 use crate::route::{Pattern, Table};
-use crate::template::PathTemplate;
+use crate::template::RedirectTemplate;
 use crate::upstream::{EndpointUrl, Snapshot, UpstreamPicker};
+
+mod rewrite;
+mod split;
+
+pub use rewrite::{Rewrite, Rewritten};
+pub use split::{Share, Split};
 
 /// Everything a request is decided by. After it is made nothing is looked up by a string and nothing is validated again.
 #[derive(Debug)]
@@ -30,6 +36,13 @@ pub struct Plan {
     pub trusted: TrustedProxies,
     /// The upstreams, by [`UpstreamIndex`].
     pub upstreams: Box<[Upstream]>,
+}
+
+impl Plan {
+    /// The name of an upstream; empty where there is none of that number.
+    pub fn upstream_name(&self, upstream: UpstreamIndex) -> &str {
+        self.upstreams.get(upstream.0).map_or("", |upstream| &upstream.name)
+    }
 }
 
 /// A verifier's place in [`Plan::auths`].
@@ -55,6 +68,10 @@ pub struct Route {
     pub name: Arc<str>,
     /// The pattern that its path was given as.
     pub pattern: Pattern,
+    /// Which fields of the request the upstream gets.
+    pub request: HeaderRules,
+    /// Which fields of the response the client gets.
+    pub response: HeaderRules,
     /// What answers.
     pub target: Target,
     /// The whole request to the response's head, less what was spent waiting for the client's own bytes.
@@ -103,8 +120,17 @@ impl Limits {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Target {
+    /// The gateway, by sending the client elsewhere.
+    Redirect(Redirect),
     /// The gateway, with a fixed response.
     Respond(Respond),
+    /// One of several named upstreams.
+    Split {
+        /// Which path it is asked for.
+        rewrite: Rewrite,
+        /// Which ones, and how one is chosen.
+        split: Split,
+    },
     /// A named upstream.
     Upstream {
         /// Which path it is asked for.
@@ -112,6 +138,15 @@ pub enum Target {
         /// Which one.
         upstream: UpstreamIndex,
     },
+}
+
+/// Where clients are sent instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+    /// Where to.
+    pub to: RedirectTemplate,
 }
 
 /// A fixed response.
@@ -123,17 +158,6 @@ pub struct Respond {
     pub headers: HeaderMap,
     /// Its status.
     pub status: StatusCode,
-}
-
-/// Which path an upstream is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rewrite {
-    /// The canonical path as it is.
-    Keep,
-    /// The canonical path without this many leading bytes: a literal prefix of the route's pattern.
-    StripPrefix(Box<str>),
-    /// A template.
-    Template(PathTemplate),
 }
 
 /// A named upstream as configured; its pool, breaker and connections live elsewhere and outlive the plan.

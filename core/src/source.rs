@@ -95,6 +95,12 @@ impl Source {
         })
     }
 
+    /// Whether it is there only for who was verified: every alternative reads the identity or a claim.
+    pub fn needs_identity(&self) -> bool {
+        let reads = |value: &Value| matches!(value, Value::Claim(_) | Value::Identity);
+        self.0.iter().all(|alternative| alternative.iter().any(reads))
+    }
+
     /// Every name that the source reads as `param:NAME`, for checks against a route's path.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().filter_map(|value| match value {
@@ -108,15 +114,23 @@ impl Source {
     /// An identity counts with its verifier, so that two verifiers never share a bucket. Allocates nothing unless a
     /// claim is not a string or a query value is percent-coded.
     pub fn subject(&self, key: &SubjectKey, rule: RuleId, facts: &Facts<'_>) -> Subject {
-        for alternative in &self.0 {
+        self.present(key, rule, facts).unwrap_or_else(|| {
             let mut hasher = SubjectHasher::new(key, rule);
-            if alternative.iter().all(|value| value.hash(facts, &mut hasher)) {
-                return hasher.finish();
+            match facts.client {
+                Some(address) => hasher.address(Value::Client.kind(), address),
+                // All of them together, so that nobody goes uncounted. No address is as long as this.
+                None => hasher.text(Value::Client.kind(), b"no address"),
             }
-        }
-        let mut hasher = SubjectHasher::new(key, rule);
-        hash_client(facts.client, &mut hasher);
-        hasher.finish()
+            hasher.finish()
+        })
+    }
+
+    /// The same; none where no alternative is present.
+    pub fn present(&self, key: &SubjectKey, rule: RuleId, facts: &Facts<'_>) -> Option<Subject> {
+        self.0.iter().find_map(|alternative| {
+            let mut hasher = SubjectHasher::new(key, rule);
+            alternative.iter().all(|value| value.hash(facts, &mut hasher)).then(|| hasher.finish())
+        })
     }
 
     /// The value as text (an identity is its id); joined values are put side by side with a `+` between. None when no
@@ -159,14 +173,6 @@ impl fmt::Display for Source {
 
 fn joined(values: &[Value]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
-}
-
-fn hash_client(client: Option<IpAddr>, hasher: &mut SubjectHasher) {
-    match client {
-        Some(address) => hasher.address(Value::Client.kind(), address),
-        // All of them together, so that nobody goes uncounted. No address is as long as this.
-        None => hasher.text(Value::Client.kind(), b"no address"),
-    }
 }
 
 impl Value {
@@ -219,10 +225,10 @@ impl Value {
     /// Adds the value; false when it is absent.
     fn hash(&self, facts: &Facts<'_>, hasher: &mut SubjectHasher) -> bool {
         match self {
-            Self::Client => {
-                hash_client(facts.client, hasher);
+            Self::Client => facts.client.is_some_and(|address| {
+                hasher.address(self.kind(), address);
                 true
-            }
+            }),
             Self::Identity => facts.identity.is_some_and(|identity| {
                 hasher.text(self.kind(), identity.verifier().as_bytes());
                 hasher.text(self.kind(), identity.id().as_bytes());

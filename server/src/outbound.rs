@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use http_body::Body as _;
 use portcullis_core::Rejection;
-use portcullis_core::admit::{Admitted, Routed};
-use portcullis_core::auth::{AuthError, Identity};
-use portcullis_core::headers::{self, HeaderError, SetField, TRACEPARENT, TraceParent, X_REQUEST_ID};
-use portcullis_core::plan::Rewrite;
+use portcullis_core::admit::Admitted;
+use portcullis_core::auth::AuthError;
+use portcullis_core::headers::{
+    self, HeaderError, HeaderRules, RuledFields, SetField, TRACEPARENT, TraceParent, X_REQUEST_ID,
+};
+use portcullis_core::plan::{Rewrite, Rewritten, Route};
+use portcullis_core::source::Facts;
 
 use crate::forward::body::RequestBody;
 use crate::inbound::refused;
@@ -19,34 +22,40 @@ use crate::proxy::Pass;
 
 /// The path that an upstream is asked for.
 #[derive(Debug)]
-pub(crate) enum PathChange {
+enum PathChange {
     /// What arrived was canonical, and is kept: nothing is copied.
     AsArrived,
     /// Another path, with the query as it arrived.
     To(PathAndQuery),
 }
 
-/// The path of the upstream's request: always made from the canonical one that was matched, authenticated and limited.
-///
-/// # Errors
-/// 400 when a value that the route's template needs is missing.
-pub(crate) fn path(
-    routed: &Routed<'_, '_>,
-    uri: &Uri,
-    rewrite: &Rewrite,
-    identity: Option<&Identity>,
-) -> Result<PathChange, Rejection> {
-    let path = routed.upstream_path(rewrite, identity)?;
-    if *path == *uri.path() {
+/// What the route makes of a request: worked out while the request can still be read.
+#[derive(Debug)]
+pub(crate) struct Change {
+    fields: RuledFields,
+    path: PathChange,
+}
+
+impl Change {
+    /// What `route` makes of a request that goes to an upstream. The path is always made from the canonical one that was
+    /// matched, authenticated and limited.
+    ///
+    /// # Errors
+    /// 400 when a value that the route's template needs is missing or does not fit.
+    pub(crate) fn new(facts: &Facts<'_>, uri: &Uri, rewrite: &Rewrite, route: &Route) -> Result<Self, Rejection> {
+        Ok(Self { fields: route.request.fields(facts), path: path(rewrite.apply(facts)?, uri)? })
+    }
+}
+
+fn path(target: Rewritten<'_>, uri: &Uri) -> Result<PathChange, Rejection> {
+    if *target.path == *uri.path() && target.query.as_deref() == uri.query() {
         return Ok(PathChange::AsArrived);
     }
-    let target = match uri.query() {
-        Some(query) => Cow::Owned(format!("{path}?{query}")),
-        None => path,
+    let text = match target.query.as_deref() {
+        Some(query) if !query.is_empty() => Cow::Owned(format!("{}?{query}", target.path)),
+        _ => target.path,
     };
-    PathAndQuery::try_from(&*target)
-        .map(PathChange::To)
-        .map_err(|_| Rejection::BadRequest("the path cannot be sent on"))
+    PathAndQuery::try_from(&*text).map(PathChange::To).map_err(|_| Rejection::BadRequest("the path cannot be sent on"))
 }
 
 /// The fields that we say, written after those of the client: a list, because a map costs a hash for each. Whatever the
@@ -83,7 +92,7 @@ impl SetField for Ours {
 /// 401 when a claim cannot be forwarded.
 pub(crate) fn request(
     mut parts: Parts,
-    path: PathChange,
+    change: Change,
     admitted: &Admitted<'_>,
     pass: &Pass<'_>,
 ) -> Result<(Request<()>, Ours), Rejection> {
@@ -117,12 +126,22 @@ pub(crate) fn request(
             ours.set_field(name.clone(), value).map_err(refused)?;
         }
     }
+    rule(&admitted.route.request, change.fields, fields, &mut ours)?;
     let mut request = Request::new(());
     *request.method_mut() = parts.method;
-    *request.uri_mut() = origin_form(parts.uri, path);
+    *request.uri_mut() = origin_form(parts.uri, change.path);
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = parts.headers;
     Ok((request, ours))
+}
+
+/// The route's own rules, after `X-Forwarded-Host` was made of the client's `Host`, which a rule may replace.
+fn rule(rules: &HeaderRules, mut ruled: RuledFields, fields: &mut HeaderMap, ours: &mut Ours) -> Result<(), Rejection> {
+    rules.strip(fields);
+    if let Some(host) = ruled.take_host() {
+        set(fields.try_insert(HOST, host))?;
+    }
+    ruled.write(ours).map_err(refused)
 }
 
 /// A claim that cannot be a header: the token is refused for it.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head, Routed};
-use portcullis_core::headers::{Arrival, Proto};
+use portcullis_core::headers::{Arrival, HeaderRules, Proto, RuledFields};
 use portcullis_core::limit::Verdict;
 use portcullis_core::plan::{Respond, Route, Target, UpstreamIndex};
+use portcullis_core::source::Facts;
 use tokio::time::Instant;
 
 use crate::body::{Body, Tail};
@@ -25,7 +26,7 @@ use crate::inbound::{self, Screened};
 use crate::live::{Running, Upstream};
 use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
-use crate::outbound::{self, PathChange};
+use crate::outbound::{self, Change};
 use crate::respond;
 
 /// What a request found out so far: told to the client in headers, and to the operator in the record.
@@ -42,6 +43,8 @@ pub(crate) struct Pass<'p> {
     body: Option<Incoming>,
     /// The connection ends after this answer: a part of the request is still on its way.
     pub(crate) is_last: bool,
+    /// What the route does to the fields of its answer, with the values of this request.
+    pub(crate) ruled: Option<(&'p HeaderRules, RuledFields)>,
     pub(crate) screened: Screened,
     /// The route, and what the store said of its limits.
     pub(crate) verdict: Option<(&'p Route, Verdict)>,
@@ -51,6 +54,8 @@ pub(crate) struct Pass<'p> {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are the large one, and each is matched where it is made")]
 pub(crate) enum Passed<'p> {
+    /// The way to somewhere else.
+    Elsewhere(StatusCode, HeaderValue),
     /// Nothing but that we are here.
     Here,
     /// Something that the gateway says itself.
@@ -83,6 +88,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         request_id: None,
         body: Some(body),
         is_last: false,
+        ruled: None,
         screened: Screened::default(),
         verdict: None,
     };
@@ -91,6 +97,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         pass.is_last = !inbound::discard(body, pass.screened.expects_continue).await;
     }
     match outcome {
+        Ok(Ok(Passed::Elsewhere(status, location))) => respond::elsewhere(pass, status, location),
         Ok(Ok(Passed::Here)) => respond::here(pass),
         Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer),
         Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered),
@@ -136,15 +143,25 @@ impl<'p> Pass<'p> {
         let admitted = routed.admit(self.connection.gateway.services()).await;
         let admitted = self.note_admission(routed.route(), admitted)?;
 
-        match &admitted.route.target {
-            Target::Respond(answer) => Ok(Passed::Own(answer)),
-            Target::Upstream { upstream, rewrite } => {
-                let path = outbound::path(&routed, &parts.uri, rewrite, admitted.identity.as_deref())?;
-                let answered = self.forward(&admitted, *upstream, parts, path).await?;
-                Ok(Passed::Upstream(answered))
+        self.note_rules(admitted.route, &routed.facts(admitted.identity.as_deref()));
+
+        let (upstream, rewrite) = match &admitted.route.target {
+            Target::Redirect(redirect) => {
+                let location = redirect.to.render(&routed.facts(admitted.identity.as_deref()))?;
+                return Ok(Passed::Elsewhere(redirect.status, location));
             }
-            _ => Err(Rejection::Internal),
-        }
+            Target::Respond(answer) => return Ok(Passed::Own(answer)),
+            Target::Split { rewrite, split } => {
+                let random = self.connection.gateway.random_u64();
+                (split.choose(&routed.facts(admitted.identity.as_deref()), random), rewrite)
+            }
+            Target::Upstream { rewrite, upstream } => (*upstream, rewrite),
+            _ => return Err(Rejection::Internal),
+        };
+        let facts = routed.facts(admitted.identity.as_deref());
+        let change = Change::new(&facts, &parts.uri, rewrite, admitted.route)?;
+        let answered = self.forward(&admitted, upstream, parts, change).await?;
+        Ok(Passed::Upstream(answered))
     }
 
     /// Steps 5 and 6.
@@ -153,7 +170,7 @@ impl<'p> Pass<'p> {
         admitted: &Admitted<'p>,
         upstream: UpstreamIndex,
         parts: Parts,
-        path: PathChange,
+        change: Change,
     ) -> Result<Answered, Rejection> {
         let upstream = self.running.upstreams.get(upstream.0).ok_or(Rejection::Internal)?;
         inbound::fits(&parts.headers, admitted.route.max_body_size)?;
@@ -161,7 +178,7 @@ impl<'p> Pass<'p> {
         let (body, flow) =
             RequestBody::new(body, admitted.route.max_body_size, self.running.settings.server.body_timeout);
         self.tail.flow.clone_from(&flow);
-        let request = outbound::request(parts, path, admitted, self);
+        let request = outbound::request(parts, change, admitted, self);
         let (request, ours) = request.inspect_err(|rejection| {
             if let Rejection::InvalidToken { reason } = rejection {
                 self.tail.record.auth = Some(AuthOutcome::Refused);
@@ -184,6 +201,13 @@ impl<'p> Pass<'p> {
         self.tail.record.path = Some(Clip::new(routed.path().as_str()));
         self.tail.record.route = self.running.routes.get(routed.index().as_usize()).cloned();
         routed
+    }
+
+    /// The fields of the answer: worked out now, because the request is gone by the time that it comes.
+    fn note_rules(&mut self, route: &'p Route, facts: &Facts<'_>) {
+        if !route.response.is_empty() {
+            self.ruled = Some((&route.response, route.response.fields(facts)));
+        }
     }
 
     fn note_admission(

@@ -1,7 +1,7 @@
 //! The head of a response as the client gets it, and the body with all that rides on it.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use portcullis_core::Rejection;
 use portcullis_core::headers::{self, Survey};
@@ -28,9 +28,21 @@ pub(crate) fn own(mut pass: Pass<'_>, answer: &Respond) -> Response<Body> {
     let mut head = Response::new(());
     *head.status_mut() = answer.status;
     *head.headers_mut() = answer.headers.clone();
+    rule(&mut pass, head.headers_mut());
     announce(&mut pass, head.headers_mut());
     pass.tail.record.ending = Ending::Complete;
     whole(pass, head, answer.body.clone())
+}
+
+/// The way to somewhere else.
+pub(crate) fn elsewhere(mut pass: Pass<'_>, status: StatusCode, location: HeaderValue) -> Response<Body> {
+    let mut head = Response::new(());
+    *head.status_mut() = status;
+    set(head.headers_mut(), LOCATION, location);
+    rule(&mut pass, head.headers_mut());
+    announce(&mut pass, head.headers_mut());
+    pass.tail.record.ending = Ending::Complete;
+    whole(pass, head, Bytes::new())
 }
 
 /// An upstream's answer.
@@ -48,6 +60,7 @@ pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered) -> Response<Body>
     if parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
         pass.connection.watch.answer_is_a_stream();
     }
+    rule(&mut pass, &mut parts.headers);
     parts.version = Version::HTTP_11;
     pass.tail.exchange = Some(answered.exchange);
     finish(pass, Response::from_parts(parts, ()), |tail| Body::upstream(incoming, tail))
@@ -109,6 +122,15 @@ fn finish(mut pass: Pass<'_>, mut head: Response<()>, body: impl FnOnce(Box<Tail
         set(head.headers_mut(), CONNECTION, HeaderValue::from_static("close"));
     }
     head.map(|()| body(pass.tail))
+}
+
+/// The route's own rules for an answer that is not a refusal. They name none of the fields that we say ourselves.
+fn rule(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
+    if let Some((rules, ruled)) = pass.ruled.take() {
+        rules.strip(fields);
+        // Only a full map can refuse, and then the answer goes on without.
+        let _ = ruled.write(fields);
+    }
 }
 
 /// What every answer says: the request's id, and how much is left of its limits.

@@ -11,9 +11,10 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
-use portcullis_core::headers::{Arrival, Proto, Survey, Via};
-use portcullis_core::plan::{Access, Plan, Target};
+use portcullis_core::headers::{Arrival, HeaderRules, Proto, Survey, Via};
+use portcullis_core::plan::{Access, Plan, Rewrite, Split, Target, UpstreamIndex};
 use portcullis_core::rejection::Rejection;
+use portcullis_core::source::Facts;
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 
@@ -219,19 +220,79 @@ fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(),
 }
 
 fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
+    let facts = routed.facts(admitted.identity.as_deref());
     match &admitted.route.target {
+        Target::Redirect(redirect) => {
+            let location = redirect.to.render(&facts)?;
+            row("answer", &format!("{}, by the gateway itself", redirect.status));
+            row("location", location.to_str().unwrap_or("(not text)"));
+        }
         Target::Respond(answer) => row("answer", &format!("{}, by the gateway itself", answer.status)),
-        Target::Upstream { upstream, rewrite } => {
-            let path = routed.upstream_path(rewrite, admitted.identity.as_deref())?;
-            if let Some(upstream) = config.plan.upstreams.get(upstream.0) {
-                let servers: Vec<_> = upstream.servers.iter().map(|server| server.url.to_string()).collect();
-                row("upstream", &format!("{}: {} ({})", upstream.name, servers.join(", "), upstream.balance.name));
+        Target::Split { rewrite, split } => {
+            say_split(config, split, &facts);
+            if split.sticks(&facts) {
+                say_upstream(config, split.choose(&facts, 0));
             }
-            row("forwards", &format!("{} {path}", routed.facts(None).method));
+            say_forward(rewrite, &facts)?;
+        }
+        Target::Upstream { upstream, rewrite } => {
+            say_upstream(config, *upstream);
+            say_forward(rewrite, &facts)?;
         }
         _ => row("answer", "(not explained yet)"),
     }
+    say_rules("request", &admitted.route.request, &facts);
+    say_rules("response", &admitted.route.response, &facts);
     Ok(())
+}
+
+/// Each share, and what the choice of this request sticks to.
+fn say_split(config: &Config, split: &Split, facts: &Facts<'_>) {
+    for share in split.shares() {
+        let name = config.plan.upstream_name(share.upstream);
+        row("split", &format!("{name}: {} of {}", share.weight, split.total()));
+    }
+    match split.by() {
+        Some(by) if split.sticks(facts) => row("split", &format!("sticks to {}", by.chosen(facts))),
+        Some(by) => row("split", &format!("by chance: {by} is not there")),
+        None => row("split", "by chance"),
+    }
+}
+
+fn say_upstream(config: &Config, upstream: UpstreamIndex) {
+    if let Some(upstream) = config.plan.upstreams.get(upstream.0) {
+        let servers: Vec<_> = upstream.servers.iter().map(|server| server.url.to_string()).collect();
+        row("upstream", &format!("{}: {} ({})", upstream.name, servers.join(", "), upstream.balance.name));
+    }
+}
+
+fn say_forward(rewrite: &Rewrite, facts: &Facts<'_>) -> Result<(), Rejection> {
+    let target = rewrite.apply(facts)?;
+    // The query of the request is the client's, and may hold what nobody should read.
+    let query = match (&target.query, facts.query) {
+        (Some(query), arrived) if !query.is_empty() && Some(&**query) != arrived => format!("?{query}"),
+        _ => String::new(),
+    };
+    row("forwards", &format!("{} {}{query}", facts.method, target.path));
+    Ok(())
+}
+
+/// What the route does to the fields of its requests or responses.
+fn say_rules(message: &str, rules: &HeaderRules, facts: &Facts<'_>) {
+    for name in rules.removed() {
+        row(message, &format!("removes {name}"));
+    }
+    for (verb, rules) in [("sets", rules.set()), ("adds", rules.added())] {
+        for rule in rules {
+            let value = rule.value.render(facts);
+            let value = match value.as_ref().and_then(|value| value.to_str().ok()) {
+                Some(_) if !rule.is_shown => "(from outside the file)",
+                Some(value) => value,
+                None => "(not sent: a value is absent or not visible ASCII)",
+            };
+            row(message, &format!("{verb} {}: {value}", rule.name));
+        }
+    }
 }
 
 fn refusal(rejection: &Rejection) -> String {

@@ -1,6 +1,6 @@
 //! What `check` prints of a configuration that is in order.
 
-use portcullis_core::plan::{Access, Rewrite, Route, Target};
+use portcullis_core::plan::{Access, Rewrite, Route, Share, Target};
 
 use super::{Config, ListenAddress};
 
@@ -50,10 +50,18 @@ impl Config {
     fn target(&self, target: &Target) -> String {
         match target {
             Target::Upstream { rewrite, upstream } => {
-                let name = self.plan.upstreams.get(upstream.0).map_or("", |upstream| &*upstream.name);
-                let rewritten = if *rewrite == Rewrite::Keep { "" } else { ", path rewritten" };
-                format!("to {name}{rewritten}")
+                format!("to {}{}", self.plan.upstream_name(*upstream), rewritten(rewrite))
             }
+            Target::Split { rewrite, split } => {
+                let share = |share: &Share| {
+                    let percent = f64::from(share.weight) * 100.0 / split.total() as f64;
+                    format!("{} ({} %)", self.plan.upstream_name(share.upstream), (percent * 10.0).round() / 10.0)
+                };
+                let shares = split.shares().iter().map(share).collect::<Vec<_>>().join(", ");
+                let by = split.by().map_or(String::new(), |by| format!(", sticky by {by}"));
+                format!("to {shares}{by}{}", rewritten(rewrite))
+            }
+            Target::Redirect(redirect) => format!("redirects with {}", redirect.status.as_u16()),
             Target::Respond(respond) => format!("answers {}", respond.status.as_u16()),
             _ => "answers".to_owned(),
         }
@@ -72,4 +80,8 @@ impl Config {
         }
         lines
     }
+}
+
+fn rewritten(rewrite: &Rewrite) -> &'static str {
+    if *rewrite == Rewrite::Keep { "" } else { ", path rewritten" }
 }

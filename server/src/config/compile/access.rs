@@ -40,7 +40,8 @@ impl<'f> Verifiers<'f> {
             (Given::Value(list), _) | (Given::Absent, Some(list)) => self.named(list, problems),
             (Given::Absent, None) => {
                 // What the gateway answers by itself gives nothing away.
-                let answers_itself = !route.respond.is_absent() || route.answers_otherwise;
+                let answers_itself =
+                    !route.respond.is_absent() || !route.redirect.is_absent() || route.answers_otherwise;
                 if !self.names.is_empty() && !answers_itself {
                     self.open.borrow_mut().push((name.to_owned(), route.span.clone()));
                 }

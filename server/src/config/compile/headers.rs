@@ -47,6 +47,87 @@ const NOT_FOR_RESPONSES: [&str; 9] = [
     "upgrade",
 ];
 
+/// Fields that no rule touches in either message: they frame it, or belong to one connection (RFC 9110, section 7.6.1),
+/// or the gateway writes them itself.
+const NOT_FOR_RULES: [&str; 13] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-request-id",
+];
+
+/// Fields of a request that the gateway writes itself, or that end at it.
+const NOT_FOR_REQUESTS: [&str; 7] = [
+    "forwarded",
+    "max-forwards",
+    "proxy-authorization",
+    "traceparent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+/// Fields of a response that tell of its limits, which the gateway does, or of the moment, which the server does.
+const NOT_FOR_ANSWERS: [&str; 6] =
+    ["date", "ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+
+/// Fields that decide where somebody goes or how the rest is read: a value in them would let whoever chose it decide.
+const TEXT_ONLY: [&str; 7] =
+    ["content-location", "content-type", "cookie", "host", "location", "refresh", "set-cookie"];
+
+/// Fields that a message has once.
+const SINGLE: [&str; 12] = [
+    "age",
+    "authorization",
+    "content-location",
+    "content-type",
+    "cookie",
+    "etag",
+    "expires",
+    "host",
+    "last-modified",
+    "location",
+    "range",
+    "retry-after",
+];
+
+/// Which message a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    Request,
+    Response,
+}
+
+/// Why no rule may touch a field of that name.
+pub(super) fn untouchable(name: &HeaderName, message: Message) -> Option<&'static str> {
+    let name = name.as_str();
+    let ours = match message {
+        Message::Request => NOT_FOR_REQUESTS.contains(&name),
+        Message::Response => NOT_FOR_ANSWERS.contains(&name),
+    };
+    (ours || NOT_FOR_RULES.contains(&name))
+        .then_some("this field frames the message or belongs to one connection, or the gateway writes it itself")
+}
+
+/// Whether no value of a request may be in the field.
+pub(super) fn is_text_only(name: &HeaderName) -> bool {
+    TEXT_ONLY.contains(&name.as_str())
+}
+
+/// Whether a message has the field at most once.
+pub(super) fn is_single(name: &HeaderName) -> bool {
+    SINGLE.contains(&name.as_str())
+}
+
 /// The name of a header that carries a claim.
 pub(super) fn for_claim(name: &At<String>, problems: &mut Problems) -> Option<HeaderName> {
     let header = parse(name, problems)?;
@@ -84,7 +165,8 @@ pub(super) fn for_response(
     }
 }
 
-fn parse(name: &At<String>, problems: &mut Problems) -> Option<HeaderName> {
+/// A name that a header can have.
+pub(super) fn parse(name: &At<String>, problems: &mut Problems) -> Option<HeaderName> {
     let header = HeaderName::from_bytes(name.value.as_bytes()).ok();
     if header.is_none() {
         let shown = crate::config::span::shown(&name.value);

@@ -9,8 +9,12 @@ mod limits;
 mod listen;
 mod log;
 mod names;
+mod redirect;
+mod rewrite;
 mod routes;
+mod rules;
 mod server;
+mod split;
 mod store;
 mod target;
 mod trusted;
@@ -59,14 +63,15 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let store = store::compile(file.store.get());
 
     let (auths, verifiers): (Vec<_>, Vec<_>) = auths::compile(&file.auths, problems).into_iter().unzip();
+    let headers = auths.iter().flat_map(|auth: &Auth| &auth.forward).map(|forward| &forward.header);
+    let identity_headers = IdentityHeaders::new(headers);
     let rules = limits::Rules::compile(&file.limits, problems);
     let upstreams = upstream::compile(&file.upstreams, problems);
-    let routes = routes::compile(&routes::Context::new(file, &rules, max_body_size), problems);
+    let routes = routes::compile(&routes::Context::new(file, &identity_headers, &rules, max_body_size), problems);
 
     let (routes, table) = routes.filter(|_| !problems.has_errors())?;
-    let headers: Vec<_> = auths.iter().flat_map(|auth: &Auth| &auth.forward).map(|forward| &forward.header).collect();
     let plan = Plan {
-        identity_headers: IdentityHeaders::new(headers),
+        identity_headers,
         auths: auths.into(),
         routes: routes.into(),
         table,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use http::Method;
-use portcullis_core::plan::{EncodedSeparators, Limits, Route};
+use portcullis_core::auth::IdentityHeaders;
+use portcullis_core::plan::{Access, EncodedSeparators, Limits, Route};
 use portcullis_core::route::{Entry, HostPattern, Pattern, Table, Tie};
 
 use super::access::Verifiers;
 use super::limits::Rules;
 use super::target::Upstreams;
-use super::{Problems, names, server};
+use super::{Problems, names, rules, server};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
 use crate::config::schema::limits::Use;
@@ -23,6 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Context<'f> {
     default_limits: &'f [Use],
+    identity_headers: &'f IdentityHeaders,
     max_body_size: Option<u64>,
     routes: &'f Given<At<Vec<Written>>>,
     rules: &'f Rules<'f>,
@@ -31,13 +33,19 @@ pub(super) struct Context<'f> {
 }
 
 impl<'f> Context<'f> {
-    pub(super) fn new(file: &'f File, rules: &'f Rules<'f>, max_body_size: Option<u64>) -> Self {
+    pub(super) fn new(
+        file: &'f File,
+        identity_headers: &'f IdentityHeaders,
+        rules: &'f Rules<'f>,
+        max_body_size: Option<u64>,
+    ) -> Self {
         Self {
             default_limits: file
                 .defaults
                 .get()
                 .and_then(|defaults| defaults.limits.get())
                 .map_or(&[], |list| &list.value),
+            identity_headers,
             max_body_size,
             routes: &file.routes,
             rules,
@@ -88,6 +96,10 @@ fn route(
 ) -> Option<Route> {
     let access = context.verifiers.access(written, name, problems);
     let target = context.upstreams.target(written, pattern, problems);
+    let (request, response) = rules::of_route(written, context.identity_headers, pattern, problems);
+    if access == Some(Access::Public) {
+        rules::note_unverified(written, target.as_ref(), &request, &response, problems);
+    }
     let limits = limits(context, written, name, pattern, problems);
     let max_body_size = server::body_size(&written.max_body_size, context.max_body_size, problems);
     let keeps = written.encoded_slashes.get().is_some_and(|word| word.value == "keep");
@@ -98,6 +110,8 @@ fn route(
         max_body_size,
         name: name.into(),
         pattern: pattern?.clone(),
+        request: request?,
+        response: response?,
         target: target?,
         timeout: written.timeout.get().map_or(TIMEOUT, |timeout| timeout.value),
     })

@@ -1,21 +1,21 @@
-//! What answers: an upstream with its rewrite, or the gateway itself.
+//! What answers: upstreams with a rewrite, or the gateway itself.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use http::{HeaderMap, StatusCode};
-use portcullis_core::plan::{Respond, Rewrite, Target, UpstreamIndex};
+use portcullis_core::plan::{Respond, Target, UpstreamIndex};
 use portcullis_core::route::Pattern;
-use portcullis_core::template::PathTemplate;
 
-use super::{Problems, headers};
+use super::{Problems, headers, redirect, rewrite, split};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
 use crate::config::schema::routes::{Respond as WrittenRespond, Route};
-use crate::config::span::{At, Given, Text};
+use crate::config::span::{At, Given, Span, Text};
 use crate::config::suggest::{did_you_mean, listed};
 
-const WAYS: &str = "`upstream = \"NAME\"`, or `respond = { status = 200, body = \"ok\" }`";
+const WAYS: &str = "`upstream = \"NAME\"`, `split = [{ upstream = \"NAME\", weight = 95 }, …]`, `redirect = \"https://…{path}\"`, or \
+                    `respond = { status = 200, body = \"ok\" }`";
 
 /// What is known of the upstreams while routes are compiled.
 #[derive(Debug)]
@@ -31,36 +31,41 @@ impl<'f> Upstreams<'f> {
 
     /// What answers requests of `route`, whose path is `pattern` (none when that is broken).
     pub(super) fn target(&self, route: &Route, pattern: Option<&Pattern>, problems: &mut Problems) -> Option<Target> {
-        let rewrite = rewrite(route, pattern, problems);
-        match (&route.upstream, &route.respond) {
-            (Given::Value(name), Given::Absent) => {
-                let upstream = self.find(name, problems);
-                Some(Target::Upstream { rewrite: rewrite?, upstream: upstream? })
-            }
-            (Given::Absent, Given::Value(written)) => {
-                for path in [route.rewrite.get(), route.strip_prefix.get()].into_iter().flatten() {
-                    let problem = Problem::error(&path.span, "a route that answers by itself has no path to rewrite");
-                    problems.note(problem.also(&written.span, "it answers by itself here"));
-                }
-                respond(written, problems).map(Target::Respond)
-            }
-            (Given::Absent, Given::Absent) if !route.answers_otherwise => {
-                let problem =
-                    Problem::error(&route.span, "this route goes nowhere").label("nothing here says what answers");
-                problems.note(problem.accepted(WAYS));
-                None
-            }
-            (Given::Value(name), Given::Value(written)) => {
-                let problem = Problem::error(&name.span, "a route has an upstream or answers by itself, not both");
-                problems.note(problem.also(&written.span, "it answers by itself here"));
-                let _ = self.find(name, problems);
-                None
-            }
-            _ => None,
+        let rewrite = rewrite::compile(route, pattern, problems);
+        let ways = ways(route);
+        if ways.is_empty() && nothing_answers(route) {
+            let problem =
+                Problem::error(&route.span, "this route goes nowhere").label("nothing here says what answers");
+            problems.note(problem.accepted(WAYS));
         }
+        // Each is looked at, also where there are too many: each may have problems of its own.
+        let mut targets = Vec::new();
+        if let Some(name) = route.upstream.get() {
+            let upstream = self.find(name, problems);
+            targets
+                .push(rewrite.clone().zip(upstream).map(|(rewrite, upstream)| Target::Upstream { rewrite, upstream }));
+        }
+        if let Some(split) = route.split.get() {
+            let split = split::compile(self, split, pattern, problems);
+            targets.push(rewrite.zip(split).map(|(rewrite, split)| Target::Split { rewrite, split }));
+        }
+        if let Some(written) = route.redirect.get() {
+            note_alone(route, &written.span, problems);
+            targets.push(redirect::compile(written, pattern, problems).map(Target::Redirect));
+        }
+        if let Some(written) = route.respond.get() {
+            note_alone(route, &written.span, problems);
+            targets.push(respond(written, problems).map(Target::Respond));
+        }
+        if let [(first, span), (second, other), ..] = &*ways {
+            let title = format!("a route is answered in one way, not by both `{first}` and `{second}`");
+            problems.note(Problem::error(other, title).also(span, "the other one").hint("keep one of them"));
+            return None;
+        }
+        targets.pop().flatten()
     }
 
-    fn find(&self, name: &Text, problems: &mut Problems) -> Option<UpstreamIndex> {
+    pub(super) fn find(&self, name: &Text, problems: &mut Problems) -> Option<UpstreamIndex> {
         let known = || self.names.iter().map(|name| &*name.value);
         if let Some(index) = known().position(|known| known == name.value) {
             self.used.borrow_mut().insert(index);
@@ -88,58 +93,35 @@ impl<'f> Upstreams<'f> {
     }
 }
 
-fn rewrite(route: &Route, pattern: Option<&Pattern>, problems: &mut Problems) -> Option<Rewrite> {
-    match (&route.rewrite, &route.strip_prefix) {
-        (Given::Absent, Given::Absent) => Some(Rewrite::Keep),
-        (Given::Value(template), Given::Absent) => {
-            let pattern = pattern?;
-            let params: Vec<&str> = pattern.names().chain(pattern.takes_rest().then_some("rest")).collect();
-            match PathTemplate::parse(&template.value, &params) {
-                Ok(template) => Some(Rewrite::Template(template)),
-                Err(_) if template.unset => Some(Rewrite::Keep),
-                Err(error) => {
-                    problems.note(unfit_template(template, &error.span, &error.to_string(), &params));
-                    None
-                }
-            }
-        }
-        (Given::Absent, Given::Value(prefix)) => strip(prefix, pattern?, problems),
-        (Given::Value(template), Given::Value(prefix)) => {
-            let problem = Problem::error(&prefix.span, "`rewrite` and `strip_prefix` both say the path");
-            problems.note(problem.also(&template.span, "the other one").hint("keep one of them"));
-            None
-        }
-        _ => None,
-    }
+/// How the route says that it is answered: each key with its place.
+fn ways(route: &Route) -> Vec<(&'static str, &Span)> {
+    let ways = [
+        ("upstream", route.upstream.get().map(|name| &name.span)),
+        ("split", route.split.get().map(|split| &split.span)),
+        ("redirect", route.redirect.get().map(|redirect| &redirect.span)),
+        ("respond", route.respond.get().map(|respond| &respond.span)),
+    ];
+    ways.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
 }
 
-fn unfit_template(template: &Text, place: &std::ops::Range<usize>, why: &str, params: &[&str]) -> Problem {
-    let title = if template.is_resolved() { "this is not a path template".to_owned() } else { why.to_owned() };
-    let names = if params.is_empty() { "it has none".to_owned() } else { listed(params.iter().copied()) };
-    let found = template.value.get(place.clone()).unwrap_or_default().trim_matches(['{', '}']);
-    Problem::error(&template.part(place), title)
-        .note(format!("parameters of this route's path: {names}"))
-        .maybe_hint(did_you_mean(found, params.iter().copied()).filter(|_| !template.is_resolved()))
+/// Whether no way to answer is written, not even one that is broken or not built.
+fn nothing_answers(route: &Route) -> bool {
+    let absent =
+        [route.upstream.is_absent(), route.split.is_absent(), route.redirect.is_absent(), route.respond.is_absent()];
+    !route.answers_otherwise && absent.iter().all(|absent| *absent)
 }
 
-fn strip(prefix: &Text, pattern: &Pattern, problems: &mut Problems) -> Option<Rewrite> {
-    let path = pattern.to_string();
-    let literal = path.split(['{', '*']).next().unwrap_or_default();
-    let text = prefix.value.trim_end_matches('/');
-    // The literal part ends at a slash or with the path, so what follows the prefix in it decides the border.
-    let fits = text.starts_with('/')
-        && literal.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if fits || prefix.unset {
-        return Some(Rewrite::StripPrefix(text.into()));
+/// Notes what says something about a request to an upstream, where there is none. `answer` is where the route answers.
+fn note_alone(route: &Route, answer: &Span, problems: &mut Problems) {
+    const ALONE: &str = "it answers by itself here";
+    for path in [route.rewrite.get(), route.strip_prefix.get()].into_iter().flatten() {
+        let problem = Problem::error(&path.span, "a route that answers by itself has no path to rewrite");
+        problems.note(problem.also(answer, ALONE));
     }
-    let problem = Problem::error(&prefix.span, format!("`{}` is not a prefix of this route's path", prefix.shown()));
-    let longest = literal.trim_end_matches('/');
-    problems.note(
-        problem
-            .accepted("whole literal segments that the path begins with, such as \"/api\"")
-            .maybe_hint((!longest.is_empty()).then(|| format!("this path begins with \"{longest}\""))),
-    );
-    None
+    if let Some(rules) = route.request.get().filter(|rules| !rules.is_empty()) {
+        let problem = Problem::error(&rules.span, "a route that answers by itself sends no request");
+        problems.note(problem.also(answer, ALONE).hint("fields of the answer are set in `response`"));
+    }
 }
 
 fn respond(written: &WrittenRespond, problems: &mut Problems) -> Option<Respond> {

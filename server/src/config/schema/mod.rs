@@ -8,8 +8,11 @@ pub(crate) mod defaults;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod log;
+pub(crate) mod redirect;
 pub(crate) mod routes;
+pub(crate) mod rules;
 pub(crate) mod server;
+pub(crate) mod split;
 pub(crate) mod store;
 pub(crate) mod upstreams;
 

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::limits::Use;
+use super::redirect::Redirect;
+use super::rules::Rules;
+use super::split::Split;
 use crate::config::section::{Harmless, Section};
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
@@ -20,9 +23,13 @@ pub(crate) struct Route {
     pub(crate) methods: Given<At<Vec<Text>>>,
     pub(crate) name: Given<Text>,
     pub(crate) path: Given<Text>,
+    pub(crate) redirect: Given<Redirect>,
+    pub(crate) request: Given<Rules>,
     pub(crate) respond: Given<Respond>,
+    pub(crate) response: Given<Rules>,
     pub(crate) rewrite: Given<Text>,
     pub(crate) span: Span,
+    pub(crate) split: Given<Split>,
     pub(crate) strip_prefix: Given<Text>,
     pub(crate) timeout: Given<At<Duration>>,
     pub(crate) upstream: Given<Text>,
@@ -40,12 +47,10 @@ pub(crate) struct Respond {
 
 impl Route {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        section.not_built_yet(&[
-            "when", "require", "request", "response", "upgrade", "cors", "split", "redirect", "compose",
-        ]);
+        section.not_built_yet(&["when", "require", "upgrade", "cors", "compose"]);
         section.not_built("cache", Harmless::Word("off"));
         Self {
-            answers_otherwise: ["split", "redirect", "compose"].iter().any(|key| section.has(key)),
+            answers_otherwise: section.has("compose"),
             auth: section.texts("auth"),
             encoded_slashes: section.word("encoded_slashes", &["reject", "keep"], &[]),
             hosts: section.texts("hosts"),
@@ -54,9 +59,13 @@ impl Route {
             methods: section.texts("methods"),
             name: section.text("name"),
             path: section.text("path"),
+            redirect: section.value("redirect").and_then(Redirect::read),
+            request: section.table("request", Rules::read_request),
             respond: section.table("respond", Respond::read),
+            response: section.table("response", Rules::read_response),
             rewrite: section.some_text("rewrite"),
             span: section.span.clone(),
+            split: section.value("split").and_then(Split::read),
             strip_prefix: section.some_text("strip_prefix"),
             timeout: section.duration("timeout"),
             upstream: section.text("upstream"),
