@@ -133,7 +133,7 @@ fn paths_are_rewritten_and_the_query_is_kept() {
     }
     assert_eq!(gateway.get("/between", &[]).text(), "app /p/x", "an empty rest leaves no empty segment");
     assert_eq!(gateway.get("/between/a/b", &[]).text(), "app /p/a/b/x");
-    assert_eq!(gateway.get("/host", &["x-part: a/../b?c#d"]).text(), "app /by/shop.test/a%2F..%2Fb%3Fc%23d");
+    assert_eq!(gateway.get("/host", &["x-part: a/b?c#d"]).text(), "app /by/shop.test/a%2Fb%3Fc%23d");
     assert_eq!(gateway.get("/host", &[]).status(), 400, "an absent value");
     assert_eq!(gateway.get("/host", &["x-part: .."]).status(), 400, "a dot segment");
 }

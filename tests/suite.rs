@@ -15,6 +15,7 @@ mod framing; // requests that are malformed or ambiguous never reach an upstream
 mod paths; // one canonical path and host, however they are spelled
 mod proxies; // whose word about a client is believed
 mod routing; // precedence, 404, 405, rewriting
+mod templates; // hostile values in rewrite, redirect and headers change no target
 
 // What is decided.
 mod identity; // tokens, forged identity headers
@@ -23,6 +24,8 @@ mod limits; // 429, exact counts, headers
 // What is forwarded.
 mod bodies; // streaming, bounds, slow clients, 100-continue
 mod forwarding; // fields added and removed on the way, both ways
+mod rules; // a route's own rules for fields, both ways
+mod splits; // several upstreams on one route
 mod upstreams; // balance, broken upstreams, deadlines, the breaker
 
 // What is run.

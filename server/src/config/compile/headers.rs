@@ -107,9 +107,10 @@ pub(super) enum Message {
     Response,
 }
 
-/// Why no rule may touch a field of that name.
+/// Why no rule may touch a field of that name, in any spelling that an upstream could take for it.
 pub(super) fn untouchable(name: &HeaderName, message: Message) -> Option<&'static str> {
-    let name = name.as_str();
+    let name = name.as_str().replace(|char: char| !char.is_ascii_alphanumeric(), "-");
+    let name = &*name;
     let ours = match message {
         Message::Request => NOT_FOR_REQUESTS.contains(&name),
         Message::Response => NOT_FOR_ANSWERS.contains(&name),

@@ -48,7 +48,9 @@ pub(super) fn unfit_template(template: &Text, error: &TemplateError, what: &str,
     let found = template.value.get(error.span.clone()).unwrap_or_default().trim_matches(['{', '}']);
     Problem::error(&template.part(&error.span), title)
         .note(format!("parameters of this route's path: {names}"))
-        .maybe_hint(did_you_mean(found, params.iter().copied()).filter(|_| !template.is_resolved()))
+        .maybe_hint(
+            did_you_mean(found, params.iter().copied()).filter(|_| !template.is_resolved() && !params.contains(&found)),
+        )
 }
 
 fn strip(prefix: &Text, pattern: &Pattern, problems: &mut Problems) -> Option<Rewrite> {

@@ -13,7 +13,7 @@ use super::rewrite::{params, unfit_template};
 use crate::config::problem::Problem;
 use crate::config::schema::routes::Route;
 use crate::config::schema::rules::Rules;
-use crate::config::span::{At, Given, Text};
+use crate::config::span::{At, Given, Text, shown};
 
 /// What rules are compiled by.
 struct Context<'c> {
@@ -51,16 +51,7 @@ impl Context<'_> {
         };
         let set: Vec<_> = written.set.iter().filter_map(|(name, value)| self.set(name, value, problems)).collect();
         let added: Vec<_> = written.add.iter().filter_map(|(name, value)| self.added(name, value, problems)).collect();
-        for (place, rule) in set.iter().enumerate() {
-            if set.iter().take(place).any(|other| other.name == rule.name)
-                && let Some((name, _)) = written.set.get(place)
-            {
-                let title = format!("`{}` is set twice", rule.name);
-                problems.note(
-                    Problem::error(&name.span, title).hint("upper and lower case are the same in names of headers"),
-                );
-            }
-        }
+        note_repeated(&written.set, problems);
         let complete = set.len() == written.set.len() && added.len() == written.add.len();
         complete.then_some(HeaderRules::new(removed?, set, added))
     }
@@ -146,6 +137,18 @@ impl Context<'_> {
                 problems.note(unfit_template(value, &error, "the value of a header", &self.params));
                 None
             }
+        }
+    }
+}
+
+/// Notes names that are set twice: in headers upper and lower case are the same, in the file they are not.
+fn note_repeated(set: &[(At<String>, Text)], problems: &mut Problems) {
+    for (place, (name, _)) in set.iter().enumerate() {
+        let first = set.iter().take(place).find(|(other, _)| other.value.eq_ignore_ascii_case(&name.value));
+        if let Some((first, _)) = first {
+            let title = format!("`{}` is set twice", shown(&name.value));
+            let problem = Problem::error(&name.span, title).also(&first.span, "the first time");
+            problems.note(problem.hint("upper and lower case are the same in names of headers"));
         }
     }
 }
