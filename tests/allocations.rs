@@ -10,6 +10,7 @@ use portcullis_core::Answer;
 use portcullis_core::auth::{JwtVerifier, TokenVerifier};
 use portcullis_core::headers::{Family, Proto, TrustedProxies};
 use portcullis_core::limit::{MemoryStore, Policies, RateLimitStore, Rule};
+use portcullis_core::plan::{Share, Split, UpstreamIndex};
 use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
 use portcullis_core::source::{Facts, Source};
 use portcullis_core::subject::SubjectKey;
@@ -130,6 +131,30 @@ fn finding_the_client_allocates_nothing() {
         assert_eq!(Some(client(&nobody)), peer);
         assert_eq!(client(&by_list), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
         assert!(client(&by_element).is_ipv6());
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn choosing_among_a_split_allocates_nothing() {
+    let share = |name, index| Share::new(name, UpstreamIndex(index), 50);
+    let by = "cookie:session".parse().unwrap();
+    let split = Split::new(Some(by), [share("orders", 0), share("next", 1)]).unwrap();
+    let headers = HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_static("a=b; session=7"))]);
+    let facts = Facts {
+        client: None,
+        headers: &headers,
+        host: "",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/",
+        query: None,
+    };
+    let without = Facts { headers: &HeaderMap::new(), ..facts };
+    let count = allocations(|| {
+        assert_eq!(split.choose(&facts, 1), split.choose(&facts, u64::MAX));
+        assert_ne!(split.choose(&without, 1), split.choose(&without, u64::MAX));
     });
     assert_eq!(count, 0);
 }

@@ -57,6 +57,54 @@ fn bodies_over_the_bound_are_413() {
     assert_eq!(client.response().unwrap().status(), 200);
 }
 
+/// B08: a body without a length is counted to the byte, on routes of every kind, and "off" counts nothing.
+#[test]
+fn chunked_bodies_are_counted_to_the_byte() {
+    let upstream = Upstream::start(|request| Reply::ok(&request.body.len().to_string()));
+    let gateway = Gateway::start(&format!(
+        r#"
+        listen = ["127.0.0.1:0"]
+        log = {{ access = "off" }}
+        admin = {{ listen = "" }}
+        server = {{ max_body_size = "100B" }}
+        [upstreams]
+        app = ["{0}"]
+        other = ["{0}"]
+        [[routes]]
+        path = "/**"
+        upstream = "app"
+        [[routes]]
+        path = "/split"
+        split = ["app", "other"]
+        max_body_size = "1KiB"
+        [[routes]]
+        path = "/off"
+        upstream = "app"
+        max_body_size = "off"
+        "#,
+        upstream.url()
+    ));
+    let ask = |path: &str, chunks: &[usize]| {
+        let mut client = Client::connect(gateway.address());
+        client.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"));
+        for size in chunks {
+            client.send(format!("{size:x};ext=1\r\n{}\r\n", "a".repeat(*size)));
+        }
+        client.send("0\r\n\r\n");
+        let answer = client.response().unwrap();
+        (answer.status(), if answer.status() == 200 { answer.text() } else { answer.json()["code"].to_string() })
+    };
+    let refused = (413, "\"body-too-large\"".to_owned());
+    assert_eq!(ask("/", &[60, 40]), (200, "100".to_owned()));
+    assert_eq!(ask("/", &[60, 41]), refused);
+    assert_eq!(ask("/", &[101]), refused);
+    assert_eq!(ask("/split", &[1000, 24]), (200, "1024".to_owned()));
+    assert_eq!(ask("/split", &[1000, 25]), refused);
+    assert_eq!(ask("/off", &[5000, 5000]), (200, "10000".to_owned()));
+    let whole = upstream.seen().iter().filter(|request| request.complete).count();
+    assert_eq!(whole, 3, "what is over its bound never arrives whole");
+}
+
 /// F09: the 100 comes after every check, and only when it is asked for.
 #[test]
 fn the_100_comes_after_the_checks() {

@@ -259,6 +259,55 @@ fn explain_says_why() {
 }
 
 #[test]
+fn explain_tells_of_splits_redirects_and_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        folder.path(),
+        r#"
+        [upstreams]
+        orders = ["http://127.0.0.1:7001"]
+        next = ["http://127.0.0.1:7002"]
+        [[routes]]
+        path = "/orders/**"
+        split = { by = "cookie:session", to = [{ upstream = "orders", weight = 95 }, { upstream = "next", weight = 5 }] }
+        rewrite = "/v2/{rest}?from={host}"
+        request = { set = { "x-host" = "{host}", "x-none" = "{query:none}", "x-key" = "${PATH}" }, remove = ["x-debug"] }
+        response = { add = { "vary" = "origin" } }
+        [[routes]]
+        path = "/old/**"
+        redirect = "https://shop.test/new/{rest}"
+        "#,
+    );
+    let explain = |args: &[&str]| {
+        let output = portcullis(&[&["explain"], args].concat(), folder.path());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let told = explain(&["GET", "/orders/7?a=b", "-H", "cookie: session=1"]);
+    for part in [
+        "orders: 95 of 100",
+        "next: 5 of 100",
+        "sticks to cookie:session",
+        "orders: http://127.0.0.1:7001",
+        "GET /v2/7?from=localhost",
+        "removes x-debug",
+        "sets x-host: localhost",
+        "sets x-none: (not sent",
+        "sets x-key: (from outside the file)",
+        "adds vary: origin",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let told = explain(&["GET", "/orders/7"]);
+    assert!(told.contains("by chance: cookie:session is not there") && !told.contains("http://127"), "{told}");
+    let told = explain(&["GET", "/old/7?a=b"]);
+    assert!(told.contains("308") && told.contains("https://shop.test/new/7?a=b"), "{told}");
+    let checked = text(&portcullis(&["check"], folder.path()).stdout);
+    assert!(checked.contains("to orders (95 %), next (5 %), sticky by cookie:session, path rewritten"), "{checked}");
+    assert!(checked.contains("redirects with 308"), "{checked}");
+}
+
+#[test]
 fn run_reloads_when_the_file_changes_and_keeps_the_last_good_one() {
     let folder = tempfile::tempdir().unwrap();
     file(folder.path(), &marked("one"));

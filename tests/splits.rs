@@ -115,6 +115,31 @@ fn each_share_is_an_upstream_of_its_own() {
     assert_eq!(next.seen().len(), 2);
 }
 
+/// The line of a request says which one it was.
+#[test]
+fn the_log_says_which_it_was() {
+    let (orders, next) = (named("orders"), named("next"));
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let gateway = Gateway::start(&format!(
+        "listen = [\"127.0.0.1:0\"]\nadmin = {{ listen = \"\" }}\nlog = {{ access = \"{}\", format = \"json\" }}\n\
+         upstreams = {{ orders = [\"{}\"], next = [\"{}\"] }}\n\
+         routes = [{{ path = \"/**\", split = {{ by = \"path\", to = [\"orders\", \"next\"] }} }}]\n",
+        log.display(),
+        orders.url(),
+        next.url()
+    ));
+    let answers: Vec<_> = (0..20).map(|n| gateway.get(&format!("/{n}"), &[]).text()).collect();
+    assert!(gateway.shutdown());
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 20);
+    for line in &lines {
+        let number: usize = line["path"].as_str().unwrap()[1..].parse().unwrap();
+        assert_eq!(line["upstream"], *answers[number], "{line}");
+    }
+}
+
 /// A changed weight moves nobody but to the upstream that got more, across a reload too.
 #[test]
 fn a_changed_weight_moves_only_what_it_must() {

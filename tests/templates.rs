@@ -124,12 +124,10 @@ fn a_hostile_claim_changes_no_target() {
 #[test]
 fn a_claim_that_is_no_value_is_absent() {
     let (upstream, gateway) = gateway();
-    for value in [json!(["a"]), json!({"a": "b"}), json!(null), json!("x".repeat(8500 - 600))] {
-        let bearer = bearer(&value);
-        let is_long = value.is_string();
-        let answer = gateway.get("/redirect", &[&bearer]);
-        assert_ne!(answer.status(), 308, "{}", answer.status());
-        assert!(is_long || answer.status() == 400);
+    for value in [json!(["a"]), json!({"a": "b"}), json!(null), json!("?".repeat(4000))] {
+        for path in ["/path", "/query", "/redirect"] {
+            assert_eq!(gateway.get(path, &[&bearer(&value)]).status(), 400, "{path}");
+        }
     }
     assert!(upstream.seen().is_empty());
     for value in [json!(7), json!(true)] {

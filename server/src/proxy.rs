@@ -52,7 +52,6 @@ pub(crate) struct Pass<'p> {
 
 /// What a request that is let through is answered with.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most are the large one, and each is matched where it is made")]
 pub(crate) enum Passed<'p> {
     /// The way to somewhere else.
     Elsewhere(StatusCode, HeaderValue),

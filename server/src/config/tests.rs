@@ -139,6 +139,27 @@ fn rewrites_and_access_are_compiled() {
 }
 
 #[test]
+fn splits_and_redirects_are_compiled_and_a_split_is_open_by_nobodys_mistake() {
+    let users = "[auth.users]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret = \"0123456789abcdef0123456789abcdef\"\n\
+                 issuer = \"i\"\naudience = \"a\"\n";
+    let routes = "next = [\"http://127.0.0.1:7002\"]\n[[routes]]\npath = \"/r\"\nredirect = { to = \"/x\", status = 303 }\n\
+                  [[routes]]\npath = \"/s\"\nsplit = [\"app\", { upstream = \"next\", weight = 0 }]\n";
+    let config = load_text(&format!("{APP}{routes}"));
+    match (&route(&config, "/r").target, &route(&config, "/s").target) {
+        (Target::Redirect(redirect), Target::Split { split, rewrite: Rewrite::Keep }) => {
+            assert_eq!(redirect.status.as_u16(), 303);
+            let weights: Vec<_> = split.shares().iter().map(|share| (share.upstream.0, share.weight)).collect();
+            assert_eq!((weights, split.by()), (vec![(0, 1), (1, 0)], None));
+        }
+        targets => panic!("{targets:?}"),
+    }
+    // A redirect gives nothing away; a split is as open as its upstreams.
+    let report = from_text("test", &format!("{APP}{routes}{users}"), &|_| None, LoadOptions::default()).unwrap_err();
+    assert!(report.to_string().contains("the route `/s` does not say who may pass"), "{report}");
+    assert_eq!(report.errors(), 1, "{report}");
+}
+
+#[test]
 fn a_reload_says_what_needs_a_restart() {
     let with = |workers: usize| {
         load_text(&format!("{APP}[server]\nworkers = {workers}\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n"))
