@@ -22,6 +22,7 @@ mod proxy;
 mod reload;
 mod respond;
 mod stream;
+mod target;
 mod worker;
 
 pub use gateway::Gateway;

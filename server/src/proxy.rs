@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head, Routed};
 use portcullis_core::headers::{Arrival, HeaderRules, Proto, RuledFields};
 use portcullis_core::limit::Verdict;
-use portcullis_core::plan::{Respond, Route, Target, UpstreamIndex};
-use portcullis_core::source::Facts;
+use portcullis_core::plan::{Route, UpstreamIndex};
 use tokio::time::Instant;
 
 use crate::body::{Body, Tail};
@@ -28,6 +27,7 @@ use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
 use crate::outbound::{self, Change};
 use crate::respond;
+use crate::target::{self, Next, Own};
 
 /// What a request found out so far: told to the client in headers, and to the operator in the record.
 #[derive(Debug)]
@@ -53,12 +53,10 @@ pub(crate) struct Pass<'p> {
 /// What a request that is let through is answered with.
 #[derive(Debug)]
 pub(crate) enum Passed<'p> {
-    /// The way to somewhere else.
-    Elsewhere(StatusCode, HeaderValue),
     /// Nothing but that we are here.
     Here,
     /// Something that the gateway says itself.
-    Own(&'p Respond),
+    Own(Own<'p>),
     /// An upstream's answer.
     Upstream(Answered),
 }
@@ -96,7 +94,6 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         pass.is_last = !inbound::discard(body, pass.screened.expects_continue).await;
     }
     match outcome {
-        Ok(Ok(Passed::Elsewhere(status, location))) => respond::elsewhere(pass, status, location),
         Ok(Ok(Passed::Here)) => respond::here(pass),
         Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer),
         Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered),
@@ -142,23 +139,10 @@ impl<'p> Pass<'p> {
         let admitted = routed.admit(self.connection.gateway.services()).await;
         let admitted = self.note_admission(routed.route(), admitted)?;
 
-        self.note_rules(admitted.route, &routed.facts(admitted.identity.as_deref()));
-
-        let (upstream, rewrite) = match &admitted.route.target {
-            Target::Redirect(redirect) => {
-                let location = redirect.to.render(&routed.facts(admitted.identity.as_deref()))?;
-                return Ok(Passed::Elsewhere(redirect.status, location));
-            }
-            Target::Respond(answer) => return Ok(Passed::Own(answer)),
-            Target::Split { rewrite, split } => {
-                let random = self.connection.gateway.random_u64();
-                (split.choose(&routed.facts(admitted.identity.as_deref()), random), rewrite)
-            }
-            Target::Upstream { rewrite, upstream } => (*upstream, rewrite),
-            _ => return Err(Rejection::Internal),
+        let (upstream, change) = match target::resolve(self, routed, &admitted, &parts.uri)? {
+            Next::Own(own) => return Ok(Passed::Own(own)),
+            Next::Upstream(upstream, change) => (upstream, change),
         };
-        let facts = routed.facts(admitted.identity.as_deref());
-        let change = Change::new(&facts, &parts.uri, rewrite, admitted.route)?;
         let answered = self.forward(&admitted, upstream, parts, change).await?;
         Ok(Passed::Upstream(answered))
     }
@@ -200,13 +184,6 @@ impl<'p> Pass<'p> {
         self.tail.record.path = Some(Clip::new(routed.path().as_str()));
         self.tail.record.route = self.running.routes.get(routed.index().as_usize()).cloned();
         routed
-    }
-
-    /// The fields of the answer: worked out now, because the request is gone by the time that it comes.
-    fn note_rules(&mut self, route: &'p Route, facts: &Facts<'_>) {
-        if !route.response.is_empty() {
-            self.ruled = Some((&route.response, route.response.fields(facts)));
-        }
     }
 
     fn note_admission(

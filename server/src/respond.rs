@@ -5,7 +5,6 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use portcullis_core::Rejection;
 use portcullis_core::headers::{self, Survey};
-use portcullis_core::plan::Respond;
 use portcullis_core::rejection::Fault;
 
 use crate::body::{Body, Tail};
@@ -13,6 +12,7 @@ use crate::forward::Answered;
 use crate::gateway::Connection;
 use crate::observe::{BreakerState, Clip, Ending, Origin};
 use crate::proxy::Pass;
+use crate::target::Own;
 
 /// That we are here (RFC 9110, section 9.3.7).
 pub(crate) fn here(mut pass: Pass<'_>) -> Response<Body> {
@@ -23,26 +23,25 @@ pub(crate) fn here(mut pass: Pass<'_>) -> Response<Body> {
     whole(pass, head, Bytes::new())
 }
 
-/// An answer from the configuration.
-pub(crate) fn own(mut pass: Pass<'_>, answer: &Respond) -> Response<Body> {
+/// What the gateway says itself.
+pub(crate) fn own(mut pass: Pass<'_>, answer: Own<'_>) -> Response<Body> {
     let mut head = Response::new(());
-    *head.status_mut() = answer.status;
-    *head.headers_mut() = answer.headers.clone();
+    let body = match answer {
+        Own::Redirect(status, location) => {
+            *head.status_mut() = status;
+            set(head.headers_mut(), LOCATION, location);
+            Bytes::new()
+        }
+        Own::Respond(answer) => {
+            *head.status_mut() = answer.status;
+            *head.headers_mut() = answer.headers.clone();
+            answer.body.clone()
+        }
+    };
     rule(&mut pass, head.headers_mut());
     announce(&mut pass, head.headers_mut());
     pass.tail.record.ending = Ending::Complete;
-    whole(pass, head, answer.body.clone())
-}
-
-/// The way to somewhere else.
-pub(crate) fn elsewhere(mut pass: Pass<'_>, status: StatusCode, location: HeaderValue) -> Response<Body> {
-    let mut head = Response::new(());
-    *head.status_mut() = status;
-    set(head.headers_mut(), LOCATION, location);
-    rule(&mut pass, head.headers_mut());
-    announce(&mut pass, head.headers_mut());
-    pass.tail.record.ending = Ending::Complete;
-    whole(pass, head, Bytes::new())
+    whole(pass, head, body)
 }
 
 /// An upstream's answer.

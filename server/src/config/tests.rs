@@ -84,12 +84,20 @@ fn what_is_not_set_has_a_placeholder_where_that_is_asked_for() {
         auth = "${A}"
         limits = ["${A}", "one"]
         rewrite = "${A}"
+        request = { remove = ["${A}"], set = { "x-a" = "${A}", "host" = "${A}" }, add = { "x-a" = "${A}" } }
+        [[routes]]
+        path = "/redirect"
+        redirect = { to = "${A}", status = "${A}" }
+        [[routes]]
+        path = "/split"
+        auth = "none"
+        split = { by = "${A}", to = [{ upstream = "${A}", weight = "${A}" }] }
     "#;
     let config =
         from_text("test", text, &|_| None, LoadOptions { unset_ok: true }).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(config.verifiers[0].jwt().unwrap().secret.reveal(), resolve::PLACEHOLDER);
     assert_eq!(config.settings.server.workers, 0);
-    assert_eq!(config.plan.routes.len(), 1);
+    assert_eq!(config.plan.routes.len(), 3);
     let report = from_text("test", text, &|_| None, LoadOptions::default()).unwrap_err();
     assert!(report.errors() > 15, "{report}");
 }
