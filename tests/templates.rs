@@ -189,15 +189,11 @@ fn a_redirect_leads_nowhere_else() {
     for path in ["/plain/%2fevil.test", "/plain/\\evil.test", "/plain/%5cevil.test", "/plain/%0d%0ax"] {
         assert_eq!(gateway.get(path, &[]).status(), 400, "{path}");
     }
-    // Raw bytes that a URL should not have: they never arrive as what they could be taken for.
+    // What the HTTP library lets through and a URL should not have.
     let mut client = Client::connect(gateway.address());
-    client.send(b"GET /plain/a?<\"{|}> HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.send(b"GET /plain/a?{|}^`\\ HTTP/1.1\r\nhost: a\r\n\r\n");
     let answer = client.response().unwrap();
-    if answer.status() == 307 {
-        assert_eq!(answer.get("location"), Some("/a?%3C%22%7B%7C%7D%3E"));
-    } else {
-        assert_eq!(answer.status(), 400);
-    }
+    assert_eq!((answer.status(), answer.get("location")), (307, Some("/a?%7B%7C%7D%5E%60%5C")));
     let moved = Client::ask(gateway.address(), "POST", "/moved/7?a=b", &["host: evil.test", "content-length: 0"]);
     assert_eq!((moved.status(), moved.get("location")), (308, Some("https://new.shop.test:8443/moved/7?a=b")));
     let head = Client::ask(gateway.address(), "HEAD", "/moved/7", &[]);

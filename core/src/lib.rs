@@ -56,7 +56,7 @@
 //!
 //! Read [`plan`] first: what a request is decided by. Then [`admit`], the first three of a gateway's eight steps, which calls
 //! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind. [`source`] names a value of a request, [`subject`]
-//! is who it is counted as, [`template`] makes a path of it; [`headers`] is what a proxy does to fields; [`rejection`] is every
+//! is who it is counted as, [`template`] makes a path, a query, a header or a URL of it; [`headers`] is what a proxy does to fields; [`rejection`] is every
 //! way to be refused; [`time`] is the only file that reads a clock; [`answer`] is what the traits return.
 //!
 //! # The lexicon
@@ -66,6 +66,8 @@
 //! - **client**: who sends a request, known by its address until a verifier says more.
 //! - **route**: one entry of the routing table; owns what happens to the requests that match it.
 //! - **source**: the name of one value of a request ("identity", "header:x").
+//! - **template**: text with values of a request in it, encoded for the place they go to.
+//! - **split**: several upstreams on one route, each with a **share** of its requests.
 //! - **verifier**: checks a token and yields an **identity** (verifier, id, claims).
 //! - **rule**: a named limit. Its **quota** is how much in which period; a **charge** is what one request costs a
 //!   **subject** (who it is counted as) under it; a **verdict** is what the store says to all charges of a request.

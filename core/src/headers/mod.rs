@@ -8,7 +8,7 @@
 //! 2. [`Via::check`] and [`expects_continue`]: what is refused;
 //! 3. [`Forwarding::write`], [`Via::append`], [`request_id`], [`continue_trace`], identity headers: what we say.
 //!
-//! A response gets `remove_hop_by_hop` and `Via::append`.
+//! A response gets `remove_hop_by_hop` and `Via::append`. [`HeaderRules`] are what a route does besides, to either.
 //!
 //! None of these panics, whatever bytes the fields hold.
 

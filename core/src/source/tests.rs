@@ -76,6 +76,38 @@ fn the_first_that_is_present_is_counted_and_else_the_client() {
     assert_ne!(subject(None, [1; 4]), subject(None, [2; 4]));
 }
 
+/// What sticks must not stick where there is nothing to stick to; what is counted always counts as somebody.
+#[test]
+fn a_client_without_an_address_is_absent_and_still_counted() {
+    let (key, rule, headers) = (SubjectKey::from_bytes([7; 16]), RuleId::of("rule"), HeaderMap::new());
+    let facts = Facts {
+        client: None,
+        headers: &headers,
+        host: "shop.test",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/",
+        query: None,
+    };
+    let (client, nobody): (Source, Source) = ("client".parse().unwrap(), "header:nope".parse().unwrap());
+    assert_eq!(client.present(&key, rule, &facts), None);
+    assert_eq!(client.subject(&key, rule, &facts), nobody.subject(&key, rule, &facts));
+    let there = Facts { client: Some([192, 0, 2, 7].into()), ..facts };
+    assert_eq!(client.present(&key, rule, &there), Some(client.subject(&key, rule, &there)));
+    assert_eq!(nobody.present(&key, rule, &there), None);
+}
+
+#[test]
+fn what_needs_an_identity_says_so() {
+    for (text, needs) in
+        [("identity", true), ("claim:a+host", true), ("client", false), ("header:x", false), ("host", false)]
+    {
+        assert_eq!(text.parse::<Source>().unwrap().needs_identity(), needs, "{text}");
+    }
+    assert!(!Source::identity_or_client().needs_identity());
+}
+
 #[test]
 fn what_is_no_source_says_so() {
     for bad in ["", "identiy", "claim:", "header:a b", "a+", "+", "claim"] {

@@ -7,14 +7,14 @@ use super::{TargetTemplate, TemplateError, Unfit, find_outside};
 use crate::route::canonical_host;
 use crate::source::Facts;
 
-/// A compiled template of a URL, such as "https://shop.test{path}" or "/new/{rest}".
+/// A compiled template of a URL, such as `https://shop.test{path}` or `/new/{rest}`.
 ///
 /// The scheme and the host are text: no value of a request ever gets into them, so nobody can be sent anywhere else. What
 /// stands behind is a [`TargetTemplate`]: its path is canonical, and never begins with two slashes. Without a query of its own
 /// it takes the request's along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectTemplate {
-    /// "https://shop.test"; empty for a path on the host that was asked.
+    /// `https://shop.test`; empty for a path on the host that was asked.
     origin: Box<str>,
     target: TargetTemplate,
 }

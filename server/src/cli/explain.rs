@@ -241,8 +241,8 @@ fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>)
         }
         _ => row("answer", "(not explained yet)"),
     }
-    say_rules("request", &admitted.route.request, &facts);
-    say_rules("response", &admitted.route.response, &facts);
+    say_rules("of the request", &admitted.route.request, &facts);
+    say_rules("of the answer", &admitted.route.response, &facts);
     Ok(())
 }
 
@@ -278,9 +278,9 @@ fn say_forward(rewrite: &Rewrite, facts: &Facts<'_>) -> Result<(), Rejection> {
 }
 
 /// What the route does to the fields of its requests or responses.
-fn say_rules(message: &str, rules: &HeaderRules, facts: &Facts<'_>) {
+fn say_rules(whose: &str, rules: &HeaderRules, facts: &Facts<'_>) {
     for name in rules.removed() {
-        row(message, &format!("removes {name}"));
+        row("fields", &format!("{whose}: removes {name}"));
     }
     for (verb, rules) in [("sets", rules.set()), ("adds", rules.added())] {
         for rule in rules {
@@ -290,7 +290,7 @@ fn say_rules(message: &str, rules: &HeaderRules, facts: &Facts<'_>) {
                 Some(value) => value,
                 None => "(not sent: a value is absent or not visible ASCII)",
             };
-            row(message, &format!("{verb} {}: {value}", rule.name));
+            row("fields", &format!("{whose}: {verb} {}: {value}", rule.name));
         }
     }
 }
