@@ -80,9 +80,27 @@ const NOT_FOR_REQUESTS: [&str; 7] = [
 const NOT_FOR_ANSWERS: [&str; 6] =
     ["date", "ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
 
-/// Fields that decide where somebody goes or how the rest is read: a value in them would let whoever chose it decide.
-const TEXT_ONLY: [&str; 7] =
-    ["content-location", "content-type", "cookie", "host", "location", "refresh", "set-cookie"];
+/// Fields that decide where somebody goes, what is asked for, whom a browser trusts or how the rest is read: a value in them
+/// would let whoever chose it decide.
+const TEXT_ONLY: [&str; 17] = [
+    "access-control-allow-origin",
+    "alt-svc",
+    "content-location",
+    "content-security-policy",
+    "content-type",
+    "cookie",
+    "host",
+    "location",
+    "refresh",
+    "set-cookie",
+    "x-accel-redirect",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-sendfile",
+];
 
 /// Fields that a message has once.
 const SINGLE: [&str; 12] = [
@@ -109,8 +127,7 @@ pub(super) enum Message {
 
 /// Why no rule may touch a field of that name, in any spelling that an upstream could take for it.
 pub(super) fn untouchable(name: &HeaderName, message: Message) -> Option<&'static str> {
-    let name = name.as_str().replace(|char: char| !char.is_ascii_alphanumeric(), "-");
-    let name = &*name;
+    let name = &*folded(name);
     let ours = match message {
         Message::Request => NOT_FOR_REQUESTS.contains(&name),
         Message::Response => NOT_FOR_ANSWERS.contains(&name),
@@ -121,12 +138,17 @@ pub(super) fn untouchable(name: &HeaderName, message: Message) -> Option<&'stati
 
 /// Whether no value of a request may be in the field.
 pub(super) fn is_text_only(name: &HeaderName) -> bool {
-    TEXT_ONLY.contains(&name.as_str())
+    TEXT_ONLY.contains(&&*folded(name))
 }
 
 /// Whether a message has the field at most once.
 pub(super) fn is_single(name: &HeaderName) -> bool {
-    SINGLE.contains(&name.as_str())
+    SINGLE.contains(&&*folded(name))
+}
+
+/// The name as those read it who take `_` and `.` for `-`.
+fn folded(name: &HeaderName) -> String {
+    name.as_str().replace(|char: char| !char.is_ascii_alphanumeric(), "-")
 }
 
 /// The name of a header that carries a claim.
