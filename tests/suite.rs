@@ -18,6 +18,7 @@ mod routing; // precedence, 404, 405, rewriting
 
 // What is decided.
 mod identity; // tokens, forged identity headers
+mod keys; // API keys, several verifiers, where tokens stand
 mod limits; // 429, exact counts, headers
 
 // What is forwarded.

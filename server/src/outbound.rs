@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request, Uri, Version};
 use http_body::Body as _;
 use portcullis_core::Rejection;
 use portcullis_core::admit::{Admitted, Routed};
-use portcullis_core::auth::{AuthError, Identity};
+use portcullis_core::auth::ForwardedClaims;
 use portcullis_core::headers::{self, HeaderError, SetField, TRACEPARENT, TraceParent, X_REQUEST_ID};
-use portcullis_core::plan::Rewrite;
+use portcullis_core::plan::{Plan, Rewrite};
 
 use crate::forward::body::RequestBody;
 use crate::inbound::refused;
@@ -22,7 +22,7 @@ use crate::proxy::Pass;
 pub(crate) enum PathChange {
     /// What arrived was canonical, and is kept: nothing is copied.
     AsArrived,
-    /// Another path, with the query as it arrived.
+    /// Another path, or another query: one without the token that stood in it.
     To(PathAndQuery),
 }
 
@@ -34,13 +34,15 @@ pub(crate) fn path(
     routed: &Routed<'_, '_>,
     uri: &Uri,
     rewrite: &Rewrite,
-    identity: Option<&Identity>,
+    admitted: &Admitted<'_>,
+    plan: &Plan,
 ) -> Result<PathChange, Rejection> {
-    let path = routed.upstream_path(rewrite, identity)?;
-    if *path == *uri.path() {
+    let path = routed.upstream_path(rewrite, admitted.identity.as_deref())?;
+    let query = uri.query().and_then(|query| admitted.query(plan, query));
+    if *path == *uri.path() && query.as_deref() == uri.query() {
         return Ok(PathChange::AsArrived);
     }
-    let target = match uri.query() {
+    let target = match query {
         Some(query) => Cow::Owned(format!("{path}?{query}")),
         None => path,
     };
@@ -52,23 +54,27 @@ pub(crate) fn path(
 /// The fields that we say, written after those of the client: a list, because a map costs a hash for each. Whatever the
 /// client said under their names is gone from the request before (by `inbound::screen`, or here).
 #[derive(Debug, Default)]
-pub(crate) struct Ours(Vec<(HeaderName, HeaderValue)>);
+pub(crate) struct Ours {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    /// Who the request is from: made once for a token, and shared.
+    claims: Option<ForwardedClaims>,
+}
 
 impl Ours {
     /// Room for what most requests get; one allocation.
-    fn new() -> Self {
-        Self(Vec::with_capacity(10))
+    fn new(claims: Option<ForwardedClaims>) -> Self {
+        Self { fields: Vec::with_capacity(10), claims }
     }
 
     /// Every field.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
-        self.0.iter()
+        self.fields.iter().chain(self.claims.iter().flatten())
     }
 }
 
 impl SetField for Ours {
     fn set_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError> {
-        self.0.push((name, value));
+        self.fields.push((name, value));
         Ok(())
     }
 
@@ -80,7 +86,7 @@ impl SetField for Ours {
 /// The head for the upstream. Hop-by-hop and forged fields are gone already; what we say is set last, by replacing.
 ///
 /// # Errors
-/// 401 when a claim cannot be forwarded.
+/// 431 when there is no room for what we say.
 pub(crate) fn request(
     mut parts: Parts,
     path: PathChange,
@@ -89,12 +95,8 @@ pub(crate) fn request(
 ) -> Result<(Request<()>, Ours), Rejection> {
     let (connection, gateway) = (pass.connection, &pass.connection.gateway);
     let fields = &mut parts.headers;
-    let mut ours = Ours::new();
-    if let Some(auth) = admitted.auth
-        && !auth.forward_token
-    {
-        fields.remove(AUTHORIZATION);
-    }
+    let mut ours = Ours::new(admitted.claims.clone());
+    admitted.hide_tokens(&pass.running.plan, fields);
     // An absolute target's authority is the host (RFC 9112, section 3.2.2); otherwise the client's Host goes on as it is.
     if let Some(authority) = parts.uri.authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Rejection::Internal)?;
@@ -111,26 +113,12 @@ pub(crate) fn request(
         TraceParent::begun(gateway.random_u128(), gateway.random_u64())
     };
     ours.set_field(TRACEPARENT, trace.value()).map_err(refused)?;
-    if let (Some(auth), Some(identity)) = (admitted.auth, admitted.identity.as_deref()) {
-        for field in auth.headers(identity) {
-            let (name, value) = field.map_err(unfit_claim)?;
-            ours.set_field(name.clone(), value).map_err(refused)?;
-        }
-    }
     let mut request = Request::new(());
     *request.method_mut() = parts.method;
     *request.uri_mut() = origin_form(parts.uri, path);
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = parts.headers;
     Ok((request, ours))
-}
-
-/// A claim that cannot be a header: the token is refused for it.
-pub(crate) fn unfit_claim(error: AuthError) -> Rejection {
-    match error {
-        AuthError::Invalid(reason) => Rejection::InvalidToken { reason },
-        _ => Rejection::VerifierUnavailable,
-    }
 }
 
 /// The request with its body. One of unknown length is said to be chunked whatever the method: hyper takes a GET for one

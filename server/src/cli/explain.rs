@@ -11,6 +11,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
+use portcullis_core::auth::{Challenge, Scheme};
 use portcullis_core::headers::{Arrival, Proto, Survey, Via};
 use portcullis_core::plan::{Access, Plan, Target};
 use portcullis_core::rejection::Rejection;
@@ -19,7 +20,7 @@ use portcullis_core::time::Clock;
 
 use super::{FAILED, WRONG, file_or_lesson, load, print, say};
 use crate::config::{Config, LoadOptions};
-use crate::{inbound, outbound};
+use crate::inbound;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -182,19 +183,18 @@ fn say_access(plan: &Plan, routed: &Routed<'_, '_>) {
         Access::Public => row("auth", "none: the route is public"),
         Access::Verified(verifiers) => {
             for auth in verifiers.iter().filter_map(|index| plan.auths.get(index.0)) {
-                row("auth", &format!("a token that `{}` accepts", auth.name));
+                row("auth", &format!("a token that `{}` accepts, in {}", auth.name, auth.token));
             }
         }
     }
 }
 
 fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
-    if let (Some(auth), Some(identity)) = (admitted.auth, admitted.identity.as_deref()) {
+    if let Some(identity) = admitted.identity.as_deref() {
         row("identity", &format!("{} (by {})", identity.id(), identity.verifier()));
-        for field in auth.headers(identity) {
-            let (name, value) = field.map_err(outbound::unfit_claim)?;
-            row("sets", &format!("{name}: {}", value.to_str().unwrap_or("(not text)")));
-        }
+    }
+    for (name, value) in admitted.claims.iter().flatten() {
+        row("sets", &format!("{name}: {}", value.to_str().unwrap_or("(not text)")));
     }
     let facts = routed.facts(admitted.identity.as_deref());
     for rule in &admitted.route.limits.rules {
@@ -228,22 +228,33 @@ fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>)
                 row("upstream", &format!("{}: {} ({})", upstream.name, servers.join(", "), upstream.balance.name));
             }
             row("forwards", &format!("{} {path}", routed.facts(None).method));
+            say_hidden(&config.plan, admitted);
         }
         _ => row("answer", "(not explained yet)"),
     }
     Ok(())
 }
 
+/// What of the request the upstream does not see: where tokens stand.
+fn say_hidden(plan: &Plan, admitted: &Admitted<'_>) {
+    for source in admitted.hidden(plan) {
+        row("hides", &source.to_string());
+    }
+}
+
 fn refusal(rejection: &Rejection) -> String {
     let mut text = format!("{} ({})", rejection.status(), rejection.code());
     match rejection {
         Rejection::BadRequest(how) => text.push_str(&format!(": {how}")),
-        Rejection::InvalidToken { reason } => text.push_str(&format!(": {reason}")),
+        Rejection::InvalidToken { reason, .. } => text.push_str(&format!(": {reason}")),
         Rejection::MethodNotAllowed { allow } => {
             text.push_str(&format!(": allowed are {}", allow.to_str().unwrap_or_default()));
         }
-        Rejection::MissingToken => {
-            text.push_str(": send \"authorization: Bearer TOKEN\"; `portcullis token` makes one")
+        Rejection::MissingToken { challenge } => {
+            text.push_str(": send one as said above");
+            if *challenge == Challenge::default().asking(Scheme::Bearer) {
+                text.push_str("; `portcullis token` makes one");
+            }
         }
         _ => {}
     }

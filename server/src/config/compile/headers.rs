@@ -62,6 +62,12 @@ pub(super) fn for_claim(name: &At<String>, problems: &mut Problems) -> Option<He
     Some(header)
 }
 
+/// Whether no token can stand in this field: it is gone before anybody looks, or means something else.
+pub(super) fn is_no_token(header: &HeaderName) -> bool {
+    header != http::header::AUTHORIZATION
+        && (NOT_FOR_CLAIMS.contains(&header.as_str()) || header.as_str().starts_with("x-forwarded-"))
+}
+
 /// A field of a fixed response.
 pub(super) fn for_response(
     name: &At<String>,

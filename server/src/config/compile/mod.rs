@@ -59,12 +59,13 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let store = store::compile(file.store.get());
 
     let (auths, verifiers): (Vec<_>, Vec<_>) = auths::compile(&file.auths, problems).into_iter().unzip();
+    auths::note_removed(&file.auths, problems);
     let rules = limits::Rules::compile(&file.limits, problems);
     let upstreams = upstream::compile(&file.upstreams, problems);
     let routes = routes::compile(&routes::Context::new(file, &rules, max_body_size), problems);
 
     let (routes, table) = routes.filter(|_| !problems.has_errors())?;
-    let headers: Vec<_> = auths.iter().flat_map(|auth: &Auth| &auth.forward).map(|forward| &forward.header).collect();
+    let headers = auths.iter().flat_map(|auth: &Auth| auth.forward.iter()).map(|forward| &forward.header);
     let plan = Plan {
         identity_headers: IdentityHeaders::new(headers),
         auths: auths.into(),
