@@ -251,10 +251,9 @@ fn refusal(rejection: &Rejection) -> String {
             text.push_str(&format!(": allowed are {}", allow.to_str().unwrap_or_default()));
         }
         Rejection::MissingToken { challenge } => {
-            text.push_str(": send one as said above");
-            if *challenge == Challenge::default().asking(Scheme::Bearer) {
-                text.push_str("; `portcullis token` makes one");
-            }
+            let only_keys = *challenge == Challenge::default().asking(Scheme::ApiKey);
+            let command = if only_keys { "key" } else { "token" };
+            text.push_str(&format!(": send one as said above; `portcullis {command}` makes one"));
         }
         _ => {}
     }

@@ -76,7 +76,7 @@ fn verifier<'c>(args: &Args, config: &'c Config) -> Result<&'c JwtSettings, Stri
     let signed: Vec<&JwtSettings> = config.verifiers.iter().filter_map(VerifierSettings::jwt).collect();
     let names = || signed.iter().map(|verifier| &*verifier.name).collect::<Vec<_>>().join(", ");
     match (&args.auth, signed.as_slice()) {
-        (_, []) => Err("the configuration has no [auth.*] table of kind \"jwt\", so no token is needed".into()),
+        (_, []) => Err("the configuration has no [auth.*] table of kind \"jwt\", so no token is needed (API keys: `portcullis key`)".into()),
         (None, [only]) => Ok(only),
         (None, _) => Err(format!("say which verifier: --auth with one of {}", names())),
         (Some(name), all) => all

@@ -22,7 +22,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// A file of keys as it is written.
 #[derive(Debug)]
 pub(crate) struct KeyFile {
-    /// Its number in reports.
+    /// Its number in reports; 0 when it is not known which file it is.
     pub(crate) file: usize,
     pub(crate) keys: Vec<Key>,
     /// When it was read.
@@ -87,11 +87,11 @@ fn parse(outer: &Reader<'_>, name: &str, source: &str) -> Given<KeyFile> {
     let problems = if errors.is_empty() { inner.problems } else { syntax::problems(source, &errors, inner.problems) };
 
     let mut found = outer.found.borrow_mut();
-    let known = found.read.iter().position(|read| read.name == name);
-    let place = known.unwrap_or(found.read.len());
-    if known.is_none() {
-        found.read.push(Read { name: name.to_owned(), text: mask_keys(source, &inner.secrets) });
-    }
+    let read = Read { name: name.to_owned(), text: mask_keys(source, &inner.secrets) };
+    let place = found.read.iter().position(|known| *known == read).unwrap_or_else(|| {
+        found.read.push(read);
+        found.read.len() - 1
+    });
     // The configuration itself is number 0.
     let file = place + 1;
     found.problems.extend(problems.into_iter().map(|problem| problem.in_file(file)));

@@ -30,7 +30,7 @@ pub(super) fn settings(
     let fit = || file.keys.iter().zip(&keys).filter_map(|(written, key)| Some((written, key.as_ref()?)));
     note_twice(file, fit(), problems);
     note_old(file, fit(), problems);
-    if file.keys.is_empty() {
+    if file.keys.is_empty() && file.file != 0 {
         let warning = Problem::warning(span, format!("[auth.{name}] accepts no key: its file has none"));
         problems.note(warning.hint("`portcullis key` makes a key and its entry"));
     }

@@ -55,7 +55,9 @@ fn one(written: &Written, problems: &mut Problems) -> Option<(Auth, VerifierSett
         let token = token::sources(&written.key, TokenSource::Header(X_API_KEY), problems);
         let rules = forward.clone().unwrap_or_default();
         let settings = api_key::settings(written, Arc::clone(&name), &rules, problems);
-        (Scheme::ApiKey, token, settings.map(VerifierSettings::ApiKey))
+        let is_bearer = token.iter().flatten().any(|source| *source == TokenSource::Header(AUTHORIZATION));
+        let scheme = if is_bearer { Scheme::Bearer } else { Scheme::ApiKey };
+        (scheme, token, settings.map(VerifierSettings::ApiKey))
     } else {
         let token = token::sources(&written.token, TokenSource::Header(AUTHORIZATION), problems);
         let settings = jwt::settings(written, Arc::clone(&name), problems);
