@@ -99,22 +99,16 @@ fn a_remembered_identity_allocates_nothing() {
     let key = "pk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
     let known = ApiKey { claims: serde_json::Map::new(), expires: None, hash: KeyHash::of(key), id: "acme".to_owned() };
     let partners = Auth {
-        name: "partners".into(),
-        verifier: Arc::new(ApiKeyVerifier::new("partners", [known]).unwrap()),
         failures: Some(Arc::new(Rule::new("failures", "1/h".parse().unwrap()))),
         forward: [Forward { header: "x-partner-id".parse().unwrap(), claim: "id".into() }].into(),
-        forward_token: false,
         scheme: Scheme::ApiKey,
         token: TokenSources::new(["header:x-api-key", "cookie:key", "query:key"].map(|place| place.parse().unwrap())),
+        ..Auth::bearer("partners", Arc::new(ApiKeyVerifier::new("partners", [known]).unwrap()))
     };
     let verifier = JwtVerifier::hs256(SECRET).issuer("https://login.shop.test").audience("shop").build().unwrap();
     let users = Auth {
-        name: "users".into(),
-        verifier: Arc::new(verifier),
         forward: [Forward { header: "x-user-id".parse().unwrap(), claim: "sub".into() }].into(),
-        scheme: Scheme::Bearer,
-        token: TokenSources::authorization(),
-        ..partners.clone()
+        ..Auth::bearer("users", Arc::new(verifier))
     };
     let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
     let services = Services { clock: &clock, store: &store, subjects: &subjects };

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
-use crate::auth::{Auth, ForwardedClaims, Identity, TokenSource};
+use crate::auth::{Auth, ForwardedClaims, Identity};
 use crate::limit::{Charge, RateLimitStore, Rule, Verdict};
-use crate::plan::{Access, AuthIndex, EncodedSeparators, Limits, Plan, Rewrite, Route};
+use crate::plan::{Access, EncodedSeparators, Limits, Plan, Rewrite, Route};
 use crate::rejection::Rejection;
 use crate::route::{CanonicalPath, Found, Missed, RouteIndex, canonical_host, canonicalise};
 use crate::source::Facts;
@@ -20,6 +20,7 @@ use crate::time::Clock;
 pub use authenticate::{Accepted, authenticate};
 
 mod authenticate;
+mod hide;
 
 /// The longest request target that is looked at, in bytes (RFC 9112, section 3: at least 8000 octets).
 pub const MAX_TARGET: usize = 8 * 1024;
@@ -85,30 +86,6 @@ pub struct Admitted<'p> {
     pub claims: Option<ForwardedClaims>,
     /// Nobody else can write this field, so nobody else can make the struct.
     _admitted: (),
-}
-
-impl<'p> Admitted<'p> {
-    /// Takes the route's tokens out of the fields that the upstream gets: those of all its verifiers, so that none reaches it
-    /// that nobody looked at. Only where the one that accepted the request says `forward_token`, its own stay.
-    pub fn hide_tokens(&self, plan: &'p Plan, headers: &mut HeaderMap) {
-        self.hidden(plan).for_each(|source| source.strip(headers));
-    }
-
-    /// The query that the upstream gets: without the route's tokens, likewise; all else as it came. None when nothing is left.
-    pub fn query<'r>(&self, plan: &'p Plan, query: &'r str) -> Option<Cow<'r, str>> {
-        self.hidden(plan).try_fold(Cow::Borrowed(query), |query, source| source.strip_query(query))
-    }
-
-    /// Where the tokens stand that the upstream does not see.
-    pub fn hidden(&self, plan: &'p Plan) -> impl Iterator<Item = &'p TokenSource> {
-        let verifiers: &'p [AuthIndex] = match &self.route.access {
-            Access::Public => &[],
-            Access::Verified(verifiers) => verifiers,
-        };
-        let kept = self.auth.filter(|auth| auth.forward_token).map(|auth| &auth.token);
-        let all = verifiers.iter().filter_map(|index| plan.auths.get(index.0)).flat_map(|auth| &auth.token);
-        all.filter(move |source| !kept.is_some_and(|kept| kept.iter().any(|kept| kept == *source)))
-    }
 }
 
 /// A refusal, and how far the request had come: what the log wants to know.

@@ -56,6 +56,20 @@ pub(super) struct Remembered {
 }
 
 impl Auth {
+    /// A verifier of bearer tokens in `Authorization`, called `name`: failures are not bounded, nothing is forwarded and the token
+    /// goes no further.
+    pub fn bearer(name: impl Into<Arc<str>>, verifier: Arc<dyn TokenVerifier>) -> Self {
+        Self {
+            name: name.into(),
+            verifier,
+            failures: None,
+            forward: Arc::default(),
+            forward_token: false,
+            scheme: Scheme::Bearer,
+            token: TokenSources::authorization(),
+        }
+    }
+
     /// The headers that tell an upstream who `identity` is. A claim that is absent, null or empty gives no header: an
     /// upstream must never take an empty one for a trusted one.
     ///

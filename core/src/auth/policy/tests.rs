@@ -17,15 +17,7 @@ fn forward(header: &'static str, claim: &str) -> Forward {
 }
 
 fn auth(forward: impl Into<Arc<[Forward]>>) -> Auth {
-    Auth {
-        name: "users".into(),
-        verifier: Arc::new(Nobody),
-        failures: None,
-        forward: forward.into(),
-        forward_token: false,
-        scheme: Scheme::Bearer,
-        token: TokenSources::authorization(),
-    }
+    Auth { forward: forward.into(), ..Auth::bearer("users", Arc::new(Nobody)) }
 }
 
 fn texts(auth: &Auth, identity: &Identity) -> Result<Vec<(String, String)>, AuthError> {
