@@ -115,9 +115,14 @@ fn toml(value: &Value) -> Result<String, String> {
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Null => return Err("a claim cannot be null".to_owned()),
         Value::Object(members) => {
-            let member = |(name, value): (&String, &Value)| Ok(format!("{} = {}", quoted(name), toml(value)?));
+            let member = |(name, value): (&String, &Value)| Ok(format!("{} = {}", bare_or_quoted(name), toml(value)?));
             format!("{{ {} }}", members.iter().map(member).collect::<Result<Vec<_>, String>>()?.join(", "))
         }
         Value::String(text) => quoted(text),
     })
+}
+
+fn bare_or_quoted(name: &str) -> String {
+    let is_bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_bare { name.to_owned() } else { quoted(name) }
 }
