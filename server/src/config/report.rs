@@ -9,6 +9,9 @@ use super::problem::{Level, Problem};
 use super::redact;
 use super::span::Span;
 
+/// So many problems are drawn: each costs a look at its whole file, and nobody reads more. A file of keys can have thousands.
+const MOST_DRAWN: usize = 100;
+
 /// All problems of one configuration, file by file and in the order of their places. Never holds or prints a secret: its copies
 /// of the texts are masked when they are made.
 ///
@@ -65,9 +68,12 @@ impl Report {
 
     fn draw(&self, renderer: &Renderer) -> String {
         let mut out = String::new();
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(MOST_DRAWN) {
             out.push_str(&renderer.render(&[self.group(problem)]));
             out.push_str("\n\n");
+        }
+        if let Some(hidden) = self.problems.len().checked_sub(MOST_DRAWN).filter(|hidden| *hidden > 0) {
+            out.push_str(&format!("… and {hidden} more\n\n"));
         }
         out.push_str(&self.closing());
         out
@@ -166,6 +172,20 @@ mod tests {
         // Off a character's border, and past the end: drawn somewhere, without a panic.
         let _ = report(source, vec![Problem::error(&(3..9999), "bad"), Problem::error(&(500..600), "bad")]).to_string();
         let _ = report("", vec![Problem::error(&(0..0), "empty")]).to_string();
+    }
+
+    #[test]
+    fn files_have_places_of_their_own_and_only_so_many_are_drawn() {
+        let bad = |at: usize, title: &str| Problem::error(&(at..at + 1), title);
+        let read = Read { name: "keys.toml".to_owned(), text: "x = 1\ny = 2\n".to_owned() };
+        let problems = vec![bad(6, "of keys").in_file(1), bad(0, "of the configuration")];
+        let text = report("a = 1\n", problems).with(vec![read.clone()]).to_string();
+        assert!(text.contains("a.toml:1:1") && text.contains("keys.toml:2:1"), "{text}");
+        assert!(text.ends_with("2 errors in a.toml, keys.toml"), "{text}");
+        let many = (0..250).map(|number| bad(0, &format!("number {number}")).in_file(1)).collect();
+        let text = report("", many).with(vec![read]).to_string();
+        assert_eq!(text.matches("error: number").count(), MOST_DRAWN);
+        assert!(text.ends_with("… and 150 more\n\n250 errors in keys.toml"), "{text}");
     }
 
     #[test]
