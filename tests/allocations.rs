@@ -7,7 +7,10 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::measure;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portcullis_core::Answer;
-use portcullis_core::auth::{JwtVerifier, TokenVerifier};
+use portcullis_core::admit::{Services, authenticate};
+use portcullis_core::auth::{
+    ApiKey, ApiKeyVerifier, Auth, Forward, JwtVerifier, KeyHash, Scheme, TokenSources, TokenVerifier,
+};
 use portcullis_core::headers::{Family, Proto, TrustedProxies};
 use portcullis_core::limit::{MemoryStore, Policies, RateLimitStore, Rule};
 use portcullis_core::plan::{Share, Split, UpstreamIndex};
@@ -89,6 +92,54 @@ fn a_remembered_token_allocates_nothing() {
         assert_eq!(identity.id(), "ada");
     });
     assert_eq!(count, 0);
+}
+
+/// Who a request is from, what its upstream is told of it, and the token's way there: nothing is made anew.
+#[test]
+fn a_remembered_identity_allocates_nothing() {
+    let key = "pk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+    let known = ApiKey { claims: serde_json::Map::new(), expires: None, hash: KeyHash::of(key), id: "acme".to_owned() };
+    let partners = Auth {
+        failures: Some(Arc::new(Rule::new("failures", "1/h".parse().unwrap()))),
+        forward: [Forward { header: "x-partner-id".parse().unwrap(), claim: "id".into() }].into(),
+        scheme: Scheme::ApiKey,
+        token: TokenSources::new(["header:x-api-key", "cookie:key", "query:key"].map(|place| place.parse().unwrap())),
+        ..Auth::bearer("partners", Arc::new(ApiKeyVerifier::new("partners", [known]).unwrap()))
+    };
+    let verifier = JwtVerifier::hs256(SECRET).issuer("https://login.shop.test").audience("shop").build().unwrap();
+    let users = Auth {
+        forward: [Forward { header: "x-user-id".parse().unwrap(), claim: "sub".into() }].into(),
+        ..Auth::bearer("users", Arc::new(verifier))
+    };
+    let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
+    let services = Services { clock: &clock, store: &store, subjects: &subjects };
+    let bearer = format!("Bearer {}", token("ada"));
+    let sent: [(&str, &str, Option<&str>, &str); 4] = [
+        ("authorization", &bearer, None, "ada"),
+        ("x-api-key", key, None, "acme"),
+        ("cookie", &format!("a=b; key={key}"), None, "acme"),
+        ("x-none", "", Some(&format!("a=b&key={key}")), "acme"),
+    ];
+    for (name, value, query, id) in sent {
+        let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        let facts = Facts {
+            client: None,
+            headers: &headers,
+            host: "",
+            identity: None,
+            method: &Method::GET,
+            params: Params::EMPTY,
+            path: "/",
+            query,
+        };
+        let count = allocations(|| {
+            let mut asked = std::pin::pin!(authenticate([&users, &partners].into_iter(), &facts, services));
+            let accepted = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(Ok(accepted)) = accepted else { panic!("a good token") };
+            assert_eq!((accepted.identity.id(), accepted.claims.iter().count()), (id, 1));
+        });
+        assert_eq!(count, 0, "{name}");
+    }
 }
 
 #[test]

@@ -397,6 +397,82 @@ fn a_busy_port_is_said_with_a_way_out() {
     assert!(text(&run.stderr).contains(&format!("127.0.0.1:{port}")), "{}", text(&run.stderr));
 }
 
+/// A key is printed once; its entry is good as it stands, also behind others; and what is taken out of the file is refused.
+#[test]
+fn a_key_is_made_used_and_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::ok();
+    let made = portcullis(
+        &[
+            "key",
+            "--id",
+            "a \"b\" ${C}",
+            "--claim",
+            "plan=gold",
+            "--claim",
+            "terms={\"seats\": 5, \"on\": [true, \"x\"]}",
+            "--for",
+            "90d",
+        ],
+        folder.path(),
+    );
+    assert_eq!((made.status.code(), text(&made.stderr)), (Some(0), String::new()));
+    let printed = text(&made.stdout);
+    let (first, entry) = printed.split_once("\n\n").unwrap();
+    assert!(first.starts_with("pk_") && entry.starts_with("[[key]]\n") && !entry.contains(first), "{printed}");
+    std::fs::write(folder.path().join("keys.toml"), entry).unwrap();
+    let append = ["key", "--id", "zed", "--append", "keys.toml", "--expires", "2099-01-31T00:00:00+01:00"];
+    let second = text(&portcullis(&append, folder.path()).stdout).trim().to_owned();
+    assert!(second.starts_with("pk_") && second.len() == first.len() && second != first, "{second}");
+    let keys = std::fs::read_to_string(folder.path().join("keys.toml")).unwrap();
+    assert!(keys.contains("expires = 2099-01-30T23:00:00Z") && !keys.contains(&second), "{keys}");
+
+    file(
+        folder.path(),
+        &format!(
+            "listen = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"\"\n[upstreams]\napp = [\"{}\"]\n[auth.partners]\nkind = \"api-key\"\n\
+             keys = \"file:keys.toml\"\nforward = {{ \"x-id\" = \"id\", \"x-seats\" = \"terms.seats\" }}\n\
+             [[routes]]\npath = \"/**\"\nupstream = \"app\"\nauth = \"partners\"\n",
+            upstream.url()
+        ),
+    );
+    let explained = portcullis(&["explain", "GET", "/", "-H", &format!("x-api-key: {first}")], folder.path());
+    let told = text(&explained.stdout);
+    for part in [
+        "`partners` accepts, in header:x-api-key",
+        "a \"b\" ${C} (by partners)",
+        "x-seats: 5",
+        "hides  header:x-api-key",
+    ] {
+        assert!(explained.status.code() == Some(0) && told.contains(part), "{part} in {told}");
+    }
+    let mut running = Running::start(&["run"], folder.path());
+    let address = running.address();
+    let status = |key: &str| Client::get(address, "/", &[&format!("x-api-key: {key}")]).status();
+    assert_eq!((status(first), status(&second)), (200, 200));
+    let seen = &upstream.seen()[0];
+    assert_eq!((seen.get("x-id"), seen.get("x-seats")), (Some("a \"b\" ${C}"), Some("5")));
+    std::fs::write(folder.path().join("keys.toml"), entry).unwrap();
+    eventually("the second key is refused", || status(&second) == 401);
+    assert_eq!(status(first), 200);
+
+    for bad in [
+        &["key"][..],
+        &["key", "--id", ""],
+        &["key", "--id", "a", "--claim", "b"],
+        &["key", "--id", "a", "--claim", "b=null"],
+        &["key", "--id", "a", "--expires", "2099-01-31"],
+        &["key", "--id", "a", "--expires", "2020-01-31T00:00:00Z"],
+        &["key", "--id", "a", "--for", "0s"],
+        &["key", "--id", "a", "--for", "1h", "--expires", "2099-01-31T00:00:00Z"],
+    ] {
+        let refused = portcullis(bad, folder.path());
+        assert!(refused.status.code() == Some(2) && refused.stdout.is_empty(), "{bad:?} {}", text(&refused.stdout));
+    }
+    let nowhere = portcullis(&["key", "--id", "a", "--append", "no/such/folder.toml"], folder.path());
+    assert!(nowhere.status.code() == Some(1) && nowhere.stdout.is_empty(), "{}", text(&nowhere.stdout));
+}
+
 /// The README's first command: what it prints is true.
 #[test]
 fn the_demo_shows_what_it_says() {

@@ -83,8 +83,13 @@ pub struct Route {
 pub enum Access {
     /// Everybody; nobody is identified.
     Public,
-    /// Who one of these verifiers accepts.
+    /// Who one of these verifiers accepts, asked in this order; from one to [`Access::MOST`].
     Verified(Box<[AuthIndex]>),
+}
+
+impl Access {
+    /// How many verifiers one route may name: a bad token can cost a check by each.
+    pub const MOST: usize = 8;
 }
 
 /// What becomes of `%2F` and `%5C` in a path.

@@ -9,6 +9,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
+use crate::auth::Challenge;
 use crate::limit::Verdict;
 
 /// A refusal. Whose fault it was, whether to try again and what the client is told all follow from the variant; nothing
@@ -37,6 +38,8 @@ pub enum Rejection {
     Internal,
     /// The token was not accepted. The reason is for logs and `explain`; the client is not told.
     InvalidToken {
+        /// What would have been accepted.
+        challenge: Challenge,
         /// A stable word, such as "expired".
         reason: &'static str,
     },
@@ -55,7 +58,10 @@ pub enum Rejection {
         allow: HeaderValue,
     },
     /// The route needs a token and there was none.
-    MissingToken,
+    MissingToken {
+        /// What would have been accepted.
+        challenge: Challenge,
+    },
     /// Every endpoint of the upstream was tried or none is left.
     NoEndpoint,
     /// No route.
@@ -142,7 +148,7 @@ impl Rejection {
                 about(508, "loop-detected", "The request came through here before", "proxy_loop_detected")
             }
             Self::MethodNotAllowed { .. } => own(405, "method-not-allowed", "The method is not allowed here"),
-            Self::MissingToken => own(401, "missing-token", "A token is required"),
+            Self::MissingToken { .. } => own(401, "missing-token", "A token is required"),
             Self::NoEndpoint => {
                 about(503, "no-endpoint", "No instance of the service is left", "destination_unavailable")
             }
@@ -226,11 +232,10 @@ impl Rejection {
             set(PROXY_STATUS, value);
         }
         match self {
-            Self::InvalidToken { .. } => {
-                set(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            Self::InvalidToken { challenge, .. } | Self::MissingToken { challenge } => {
+                set(WWW_AUTHENTICATE, challenge.value());
             }
             Self::MethodNotAllowed { allow } => set(ALLOW, allow.clone()),
-            Self::MissingToken => set(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             _ => {}
         }
         response
@@ -282,8 +287,9 @@ mod tests {
 
     #[test]
     fn a_client_learns_nothing_about_why_its_token_failed() {
-        let expired = Rejection::InvalidToken { reason: "expired" }.response(Some("id"));
-        let forged = Rejection::InvalidToken { reason: "signature" }.response(Some("id"));
+        let challenge = Challenge::default().refusing(crate::auth::Scheme::Bearer);
+        let expired = Rejection::InvalidToken { challenge, reason: "expired" }.response(Some("id"));
+        let forged = Rejection::InvalidToken { challenge, reason: "signature" }.response(Some("id"));
         assert_eq!(expired.body(), forged.body());
         assert_eq!(expired.headers(), forged.headers());
         assert_eq!(expired.headers()[WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use portcullis_core::auth::TokenVerifier;
+use portcullis_core::auth::Auth;
 use portcullis_core::plan::{self, BreakerSettings, Plan};
 use portcullis_core::upstream::{Breaker, Endpoint, Pool, Scheme, Snapshot};
 
@@ -72,7 +72,11 @@ impl Running {
         for (auth, made_from) in plan.auths.iter_mut().zip(&verifiers) {
             // One that was made from the same settings goes on, with the tokens that it remembers.
             if let Some(known) = old.and_then(|old| old.verifier(made_from)) {
-                auth.verifier = known;
+                auth.verifier = Arc::clone(&known.verifier);
+                if auth.forward == known.forward {
+                    // The same ones, which identities that are remembered know at a glance.
+                    auth.forward = Arc::clone(&known.forward);
+                }
             }
         }
         let known: HashMap<&str, &Upstream> =
@@ -85,9 +89,9 @@ impl Running {
 }
 
 impl Running {
-    fn verifier(&self, made_from: &VerifierSettings) -> Option<Arc<dyn TokenVerifier>> {
+    fn verifier(&self, made_from: &VerifierSettings) -> Option<&Auth> {
         let place = self.verifiers.iter().position(|known| known == made_from)?;
-        self.plan.auths.get(place).map(|auth| Arc::clone(&auth.verifier))
+        self.plan.auths.get(place)
     }
 }
 

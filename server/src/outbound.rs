@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use http_body::Body as _;
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
-use portcullis_core::auth::AuthError;
+use portcullis_core::auth::ForwardedClaims;
 use portcullis_core::headers::{
     self, HeaderError, HeaderRules, RuledFields, SetField, TRACEPARENT, TraceParent, X_REQUEST_ID,
 };
-use portcullis_core::plan::{Rewrite, Rewritten, Route};
+use portcullis_core::plan::{Plan, Rewrite, Rewritten};
 use portcullis_core::source::Facts;
 
 use crate::forward::body::RequestBody;
@@ -25,7 +25,7 @@ use crate::proxy::Pass;
 enum PathChange {
     /// What arrived was canonical, and is kept: nothing is copied.
     AsArrived,
-    /// Another path, with the query as it arrived.
+    /// Another path, or another query: one without the token that stood in it.
     To(PathAndQuery),
 }
 
@@ -37,13 +37,24 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// What `route` makes of a request that goes to an upstream. The path is always made from the canonical one that was
-    /// matched, authenticated and limited.
+    /// What its route makes of an admitted request that goes to an upstream. The path is always made from the canonical one
+    /// that was matched, authenticated and limited.
     ///
     /// # Errors
     /// 400 when a value that the route's template needs is missing or does not fit.
-    pub(crate) fn new(facts: &Facts<'_>, uri: &Uri, rewrite: &Rewrite, route: &Route) -> Result<Self, Rejection> {
-        Ok(Self { fields: route.request.fields(facts), path: path(rewrite.apply(facts)?, uri)? })
+    pub(crate) fn new(
+        facts: &Facts<'_>,
+        uri: &Uri,
+        rewrite: &Rewrite,
+        admitted: &Admitted<'_>,
+        plan: &Plan,
+    ) -> Result<Self, Rejection> {
+        let mut target = rewrite.apply(facts)?;
+        // What the route writes itself is its own business; what the client sent goes on without its tokens.
+        if let Some(Cow::Borrowed(query)) = target.query {
+            target.query = admitted.query(plan, query);
+        }
+        Ok(Self { fields: admitted.route.request.fields(facts), path: path(target, uri)? })
     }
 }
 
@@ -61,23 +72,27 @@ fn path(target: Rewritten<'_>, uri: &Uri) -> Result<PathChange, Rejection> {
 /// The fields that we say, written after those of the client: a list, because a map costs a hash for each. Whatever the
 /// client said under their names is gone from the request before (by `inbound::screen`, or here).
 #[derive(Debug, Default)]
-pub(crate) struct Ours(Vec<(HeaderName, HeaderValue)>);
+pub(crate) struct Ours {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    /// Who the request is from: made once for a token, and shared.
+    claims: Option<ForwardedClaims>,
+}
 
 impl Ours {
     /// Room for what most requests get; one allocation.
-    fn new() -> Self {
-        Self(Vec::with_capacity(10))
+    fn new(claims: Option<ForwardedClaims>) -> Self {
+        Self { fields: Vec::with_capacity(10), claims }
     }
 
     /// Every field.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
-        self.0.iter()
+        self.fields.iter().chain(self.claims.iter().flatten())
     }
 }
 
 impl SetField for Ours {
     fn set_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError> {
-        self.0.push((name, value));
+        self.fields.push((name, value));
         Ok(())
     }
 
@@ -89,7 +104,7 @@ impl SetField for Ours {
 /// The head for the upstream. Hop-by-hop and forged fields are gone already; what we say is set last, by replacing.
 ///
 /// # Errors
-/// 401 when a claim cannot be forwarded.
+/// 431 when there is no room for what we say.
 pub(crate) fn request(
     mut parts: Parts,
     change: Change,
@@ -98,12 +113,8 @@ pub(crate) fn request(
 ) -> Result<(Request<()>, Ours), Rejection> {
     let (connection, gateway) = (pass.connection, &pass.connection.gateway);
     let fields = &mut parts.headers;
-    let mut ours = Ours::new();
-    if let Some(auth) = admitted.auth
-        && !auth.forward_token
-    {
-        fields.remove(AUTHORIZATION);
-    }
+    let mut ours = Ours::new(admitted.claims.clone());
+    admitted.hide_tokens(&pass.running.plan, fields);
     // An absolute target's authority is the host (RFC 9112, section 3.2.2); otherwise the client's Host goes on as it is.
     if let Some(authority) = parts.uri.authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Rejection::Internal)?;
@@ -120,12 +131,6 @@ pub(crate) fn request(
         TraceParent::begun(gateway.random_u128(), gateway.random_u64())
     };
     ours.set_field(TRACEPARENT, trace.value()).map_err(refused)?;
-    if let (Some(auth), Some(identity)) = (admitted.auth, admitted.identity.as_deref()) {
-        for field in auth.headers(identity) {
-            let (name, value) = field.map_err(unfit_claim)?;
-            ours.set_field(name.clone(), value).map_err(refused)?;
-        }
-    }
     rule(&admitted.route.request, change.fields, fields, &mut ours)?;
     let mut request = Request::new(());
     *request.method_mut() = parts.method;
@@ -142,14 +147,6 @@ fn rule(rules: &HeaderRules, mut ruled: RuledFields, fields: &mut HeaderMap, our
         set(fields.try_insert(HOST, host))?;
     }
     ruled.write(ours).map_err(refused)
-}
-
-/// A claim that cannot be a header: the token is refused for it.
-pub(crate) fn unfit_claim(error: AuthError) -> Rejection {
-    match error {
-        AuthError::Invalid(reason) => Rejection::InvalidToken { reason },
-        _ => Rejection::VerifierUnavailable,
-    }
 }
 
 /// The request with its body. One of unknown length is said to be chunked whatever the method: hyper takes a GET for one

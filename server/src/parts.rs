@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::auth::{Algorithm, JwtConfigError, JwtVerifier, TokenVerifier};
+use portcullis_core::auth::{
+    Algorithm, ApiKey, ApiKeyVerifier, AuthError, Forward, JwtConfigError, JwtVerifier, TokenVerifier,
+};
 use portcullis_core::limit::MemoryStore;
 use portcullis_core::time::Clock;
 
@@ -12,9 +14,11 @@ use crate::config::{self, LogSettings, Secret};
 use crate::observe::{AccessLog, LogFormat};
 
 /// What a verifier is made from: two that are equal are the same one, so that a reload keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum VerifierSettings {
+    /// `kind = "api-key"`.
+    ApiKey(ApiKeySettings),
     /// `kind = "jwt"`.
     Jwt(JwtSettings),
 }
@@ -23,6 +27,7 @@ impl VerifierSettings {
     /// The verifier's name.
     pub fn name(&self) -> &str {
         match self {
+            Self::ApiKey(settings) => &settings.name,
             Self::Jwt(settings) => &settings.name,
         }
     }
@@ -31,8 +36,28 @@ impl VerifierSettings {
     pub fn jwt(&self) -> Option<&JwtSettings> {
         match self {
             Self::Jwt(settings) => Some(settings),
+            Self::ApiKey(_) => None,
         }
     }
+}
+
+/// What a verifier of API keys is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKeySettings {
+    /// Which claims are forwarded: identities are made with the verifier and remember their headers.
+    pub forward: Arc<[Forward]>,
+    /// The keys.
+    pub keys: Vec<ApiKey>,
+    /// The verifier's name.
+    pub name: Arc<str>,
+}
+
+/// The verifier for these keys.
+///
+/// # Errors
+/// An id that is none.
+pub(crate) fn api_key_verifier(settings: &ApiKeySettings) -> Result<Arc<dyn TokenVerifier>, AuthError> {
+    Ok(Arc::new(ApiKeyVerifier::new(Arc::clone(&settings.name), settings.keys.iter().cloned())?))
 }
 
 /// What a verifier of JSON Web Tokens under a shared secret is made from.

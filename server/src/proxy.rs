@@ -161,13 +161,7 @@ impl<'p> Pass<'p> {
         let (body, flow) =
             RequestBody::new(body, admitted.route.max_body_size, self.running.settings.server.body_timeout);
         self.tail.flow.clone_from(&flow);
-        let request = outbound::request(parts, change, admitted, self);
-        let (request, ours) = request.inspect_err(|rejection| {
-            if let Rejection::InvalidToken { reason } = rejection {
-                self.tail.record.auth = Some(AuthOutcome::Refused);
-                self.tail.record.auth_reason = Some(reason);
-            }
-        })?;
+        let (request, ours) = outbound::request(parts, change, admitted, self)?;
         let request = outbound::framed(request, body)?;
         let random = self.connection.gateway.random_u64();
         let ready = Instant::now();
@@ -211,12 +205,12 @@ impl<'p> Pass<'p> {
     fn note_refusal(&mut self, route: &'p Route, refused: &admit::Refused) {
         self.tail.record.identity.clone_from(&refused.identity);
         match &refused.rejection {
-            Rejection::InvalidToken { reason } => {
+            Rejection::InvalidToken { reason, .. } => {
                 self.tail.record.auth = Some(AuthOutcome::Refused);
                 self.tail.record.auth_reason = Some(reason);
             }
             Rejection::Limited { verdict, .. } => self.note_verdict(route, *verdict, LimitOutcome::Refused),
-            Rejection::MissingToken => self.tail.record.auth = Some(AuthOutcome::Refused),
+            Rejection::MissingToken { .. } => self.tail.record.auth = Some(AuthOutcome::Refused),
             Rejection::StoreUnavailable => self.tail.record.limit = None,
             Rejection::TooManyFailures { .. } => self.tail.record.auth = Some(AuthOutcome::Throttled),
             Rejection::VerifierUnavailable => self.tail.record.auth = Some(AuthOutcome::Unavailable),

@@ -50,5 +50,5 @@ pub(crate) fn resolve<'p>(
         Target::Upstream { rewrite, upstream } => (*upstream, rewrite),
         _ => return Err(Rejection::Internal),
     };
-    Ok(Next::Upstream(upstream, Change::new(&facts, uri, rewrite, route)?))
+    Ok(Next::Upstream(upstream, Change::new(&facts, uri, rewrite, admitted, &pass.running.plan)?))
 }

@@ -1,16 +1,9 @@
-//! The token in a request's `Authorization` field, and what a 401 asks for (RFC 6750).
+//! The token in a request's `Authorization` field (RFC 6750).
 
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
 
 use super::{AuthError, reason};
-
-/// `WWW-Authenticate` of a 401 to a request without a token: the scheme and nothing else, because a client that sent
-/// no credentials is told no error (RFC 6750, section 3.1).
-pub static CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
-
-/// `WWW-Authenticate` of a 401 to a request whose token was not accepted, whatever the reason.
-pub static CHALLENGE_INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 /// The token of a request's `Authorization: Bearer` field (RFC 6750, section 2.1); none when there is no such field, or
 /// one of another scheme, which is not meant for us.

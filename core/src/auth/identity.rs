@@ -1,10 +1,11 @@
 //! Who a verified request is from.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
+use super::policy::Remembered;
 use super::{AuthError, reason};
 use crate::time::UnixTime;
 
@@ -24,12 +25,14 @@ const MAX_ID: usize = 256;
 /// assert_eq!(ada.claim_text("realm.role").as_deref(), Some("admin"));
 /// # Ok::<(), portcullis_core::auth::AuthError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     verifier: Arc<str>,
     id: Arc<str>,
     claims: Arc<Map<String, Value>>,
     expires: Option<UnixTime>,
+    /// The headers that it is forwarded in, once they were asked for.
+    forwarded: OnceLock<Remembered>,
 }
 
 impl Identity {
@@ -48,7 +51,8 @@ impl Identity {
         if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
             return Err(AuthError::Invalid(reason::ID));
         }
-        Ok(Self { verifier: verifier.into(), id, claims: Arc::new(claims), expires })
+        let (verifier, claims) = (verifier.into(), Arc::new(claims));
+        Ok(Self { verifier, id, claims, expires, forwarded: OnceLock::new() })
     }
 
     /// The verifier's name.
@@ -64,6 +68,10 @@ impl Identity {
     /// When it ends, by the token's own word (without leeway).
     pub fn expires(&self) -> Option<UnixTime> {
         self.expires
+    }
+
+    pub(super) fn forwarded(&self) -> &OnceLock<Remembered> {
+        &self.forwarded
     }
 
     /// All claims.
@@ -84,6 +92,14 @@ impl Identity {
             value @ (Value::Bool(_) | Value::Number(_)) => Some(Cow::Owned(value.to_string())),
             Value::Array(_) | Value::Null | Value::Object(_) => None,
         }
+    }
+}
+
+/// What it remembers is no part of who it is.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.verifier, &self.id, &self.claims, self.expires)
+            == (&other.verifier, &other.id, &other.claims, other.expires)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who a request is from: verifiers and identities.
 //!
-//! A [`TokenVerifier`] turns a token into an [`Identity`]; `JwtVerifier` (feature `jwt`) is ours for signed tokens.
-//! [`bearer`](fn@bearer) finds the token in a request, [`Auth`] is what a plan knows of one verifier, and [`IdentityHeaders`] keeps
-//! clients from setting the headers that upstreams read identities from.
+//! A [`TokenVerifier`] turns a token into an [`Identity`]; `JwtVerifier` (feature `jwt`) is ours for signed tokens,
+//! `ApiKeyVerifier` (feature `api-key`) for API keys. [`TokenSources`] find the token in a request, [`Auth`] is what a plan knows
+//! of one verifier, and [`IdentityHeaders`] keeps clients from setting the headers that upstreams read identities from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,18 +10,25 @@ use std::sync::Arc;
 use crate::answer::Answer;
 use crate::time::UnixTime;
 
-pub use bearer::{CHALLENGE, CHALLENGE_INVALID_TOKEN, bearer};
+#[cfg(feature = "api-key")]
+pub use api_key::{ApiKey, ApiKeyVerifier, KeyHash, KeyHashError, generate_api_key};
+pub use bearer::bearer;
+pub use challenge::{Challenge, Scheme};
 pub use identity::Identity;
 pub use identity_headers::IdentityHeaders;
 #[cfg(feature = "jwt")]
 pub use jwt::{Algorithm, JwtConfigError, JwtVerifier, JwtVerifierBuilder, UnknownAlgorithm};
 #[cfg(feature = "jwt")]
 pub use mint::mint;
-pub use policy::{Auth, Forward};
+pub use policy::{Auth, Forward, ForwardedClaims};
+pub use token_source::{TokenSource, TokenSourceError, TokenSources};
 
+#[cfg(feature = "api-key")]
+mod api_key;
 mod bearer;
 #[cfg(feature = "jwt")]
 mod cache;
+mod challenge;
 mod identity;
 mod identity_headers;
 #[cfg(feature = "jwt")]
@@ -30,6 +37,7 @@ mod jwt;
 mod mint;
 mod policy;
 pub mod reason;
+pub mod token_source;
 
 /// Checks a token.
 ///

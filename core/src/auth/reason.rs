@@ -28,3 +28,5 @@ pub const TIME: &str = "time";
 pub const TOO_LONG: &str = "too_long";
 /// `typ` says that this is something else than an access token (RFC 8725, section 3.11).
 pub const TYPE: &str = "type";
+/// An API key that nobody has.
+pub const UNKNOWN_KEY: &str = "unknown_key";

@@ -11,6 +11,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
+use portcullis_core::auth::{Challenge, Scheme};
 use portcullis_core::headers::{Arrival, HeaderRules, Proto, Survey, Via};
 use portcullis_core::plan::{Access, Plan, Rewrite, Split, Target, UpstreamIndex};
 use portcullis_core::rejection::Rejection;
@@ -20,7 +21,7 @@ use portcullis_core::time::Clock;
 
 use super::{FAILED, WRONG, file_or_lesson, load, print, say};
 use crate::config::{Config, LoadOptions};
-use crate::{inbound, outbound};
+use crate::inbound;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -183,19 +184,18 @@ fn say_access(plan: &Plan, routed: &Routed<'_, '_>) {
         Access::Public => row("auth", "none: the route is public"),
         Access::Verified(verifiers) => {
             for auth in verifiers.iter().filter_map(|index| plan.auths.get(index.0)) {
-                row("auth", &format!("a token that `{}` accepts", auth.name));
+                row("auth", &format!("a token that `{}` accepts, in {}", auth.name, auth.token));
             }
         }
     }
 }
 
 fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
-    if let (Some(auth), Some(identity)) = (admitted.auth, admitted.identity.as_deref()) {
+    if let Some(identity) = admitted.identity.as_deref() {
         row("identity", &format!("{} (by {})", identity.id(), identity.verifier()));
-        for field in auth.headers(identity) {
-            let (name, value) = field.map_err(outbound::unfit_claim)?;
-            row("sets", &format!("{name}: {}", value.to_str().unwrap_or("(not text)")));
-        }
+    }
+    for (name, value) in admitted.claims.iter().flatten() {
+        row("sets", &format!("{name}: {}", value.to_str().unwrap_or("(not text)")));
     }
     let facts = routed.facts(admitted.identity.as_deref());
     for rule in &admitted.route.limits.rules {
@@ -234,10 +234,12 @@ fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>)
                 say_upstream(config, split.choose(&facts, 0));
             }
             say_forward(rewrite, &facts)?;
+            say_hidden(&config.plan, admitted);
         }
         Target::Upstream { upstream, rewrite } => {
             say_upstream(config, *upstream);
             say_forward(rewrite, &facts)?;
+            say_hidden(&config.plan, admitted);
         }
         _ => row("answer", "(not explained yet)"),
     }
@@ -295,16 +297,25 @@ fn say_rules(whose: &str, rules: &HeaderRules, facts: &Facts<'_>) {
     }
 }
 
+/// What of the request the upstream does not see: where tokens stand.
+fn say_hidden(plan: &Plan, admitted: &Admitted<'_>) {
+    for source in admitted.hidden(plan) {
+        row("hides", &source.to_string());
+    }
+}
+
 fn refusal(rejection: &Rejection) -> String {
     let mut text = format!("{} ({})", rejection.status(), rejection.code());
     match rejection {
         Rejection::BadRequest(how) => text.push_str(&format!(": {how}")),
-        Rejection::InvalidToken { reason } => text.push_str(&format!(": {reason}")),
+        Rejection::InvalidToken { reason, .. } => text.push_str(&format!(": {reason}")),
         Rejection::MethodNotAllowed { allow } => {
             text.push_str(&format!(": allowed are {}", allow.to_str().unwrap_or_default()));
         }
-        Rejection::MissingToken => {
-            text.push_str(": send \"authorization: Bearer TOKEN\"; `portcullis token` makes one")
+        Rejection::MissingToken { challenge } => {
+            let only_keys = *challenge == Challenge::default().asking(Scheme::ApiKey);
+            let command = if only_keys { "key" } else { "token" };
+            text.push_str(&format!(": send one as said above; `portcullis {command}` makes one"));
         }
         _ => {}
     }

@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod explain;
+mod key;
 mod run;
 mod token;
 mod watched;
@@ -61,6 +62,8 @@ enum Command {
     Demo(demo::Args),
     /// Say what would happen to a request, and why; asks nobody and counts nothing
     Explain(explain::Args),
+    /// Make an API key, and its entry for a verifier's file of keys
+    Key(key::Args),
     /// Run the gateway
     Run(run::Args),
     /// Make a token that a verifier of the configuration accepts, for trying out
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Key(args) => key::key(&args),
         Command::Run(args) => run::run(&args),
         Command::Token(args) => token::token(&args),
     }

@@ -68,7 +68,7 @@ fn configuration(args: &Args) -> Result<(Option<PathBuf>, Config), ExitCode> {
 }
 
 /// A TOML string of exactly this text: nothing in it ends the string or is a variable.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.replace("${", "$${").chars() {
         match c {

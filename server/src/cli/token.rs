@@ -18,8 +18,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     sub: String,
     /// A further claim; a value that is JSON is taken as JSON, anything else as a string
-    #[arg(long = "claim", value_name = "NAME=VALUE")]
-    claims: Vec<String>,
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    claims: Vec<(String, Value)>,
     /// How long it lasts
     #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = lasting)]
     lasts: Duration,
@@ -32,12 +32,19 @@ pub(super) struct Args {
 }
 
 /// A duration that is one: a token that lasts no second is never accepted.
-fn lasting(text: &str) -> Result<Duration, String> {
+pub(super) fn lasting(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.as_secs() > 0 => Ok(duration),
         Ok(_) => Err("a token lasts a second at least".into()),
         Err(error) => Err(format!("{error}; write it as 30s, 10m, 1h or 7d")),
     }
+}
+
+/// A claim: what is JSON is taken as JSON, anything else as a string.
+pub(super) fn claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((name.to_owned(), value))
 }
 
 pub(super) fn token(args: &Args) -> ExitCode {
@@ -61,7 +68,7 @@ pub(super) fn token(args: &Args) -> ExitCode {
 fn make(args: &Args, config: &Config) -> Result<String, String> {
     let verifier = verifier(args, config)?;
     let algorithm = *verifier.algorithms.first().ok_or("the verifier accepts no algorithm")?;
-    let claims = claims(args, verifier)?;
+    let claims = claims(args, verifier);
     mint(algorithm, verifier.secret.reveal().as_bytes(), &claims).map_err(|error| error.to_string())
 }
 
@@ -69,7 +76,7 @@ fn verifier<'c>(args: &Args, config: &'c Config) -> Result<&'c JwtSettings, Stri
     let signed: Vec<&JwtSettings> = config.verifiers.iter().filter_map(VerifierSettings::jwt).collect();
     let names = || signed.iter().map(|verifier| &*verifier.name).collect::<Vec<_>>().join(", ");
     match (&args.auth, signed.as_slice()) {
-        (_, []) => Err("the configuration has no [auth.*] table of kind \"jwt\", so no token is needed".into()),
+        (_, []) => Err("the configuration has no [auth.*] table of kind \"jwt\", so no token is needed (API keys: `portcullis key`)".into()),
         (None, [only]) => Ok(only),
         (None, _) => Err(format!("say which verifier: --auth with one of {}", names())),
         (Some(name), all) => all
@@ -80,14 +87,8 @@ fn verifier<'c>(args: &Args, config: &'c Config) -> Result<&'c JwtSettings, Stri
     }
 }
 
-fn claims(args: &Args, verifier: &JwtSettings) -> Result<Map<String, Value>, String> {
-    let mut claims = Map::new();
-    for claim in &args.claims {
-        let (name, value) =
-            claim.split_once('=').ok_or_else(|| format!("--claim takes NAME=VALUE, and `{claim}` has no `=`"))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        claims.insert(name.to_owned(), value);
-    }
+fn claims(args: &Args, verifier: &JwtSettings) -> Map<String, Value> {
+    let mut claims: Map<String, Value> = args.claims.iter().cloned().collect();
     let now = Clock::system().unix().as_secs();
     let mut standard = |name: &str, value: Value| {
         claims.entry(name).or_insert(value);
@@ -101,5 +102,5 @@ fn claims(args: &Args, verifier: &JwtSettings) -> Result<Map<String, Value>, Str
     if let Some(audience) = verifier.audience.as_ref().and_then(|audiences| audiences.first()) {
         standard("aud", audience.clone().into());
     }
-    Ok(claims)
+    claims
 }

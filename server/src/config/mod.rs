@@ -22,6 +22,7 @@ mod compile;
 mod forms;
 #[cfg(test)]
 mod golden;
+mod key_file;
 mod problem;
 mod reader;
 mod redact;
@@ -43,9 +44,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use portcullis_core::plan::Plan;
+use portcullis_core::time::Clock;
 use toml::de::DeTable;
 
-pub use crate::parts::{JwtSettings, VerifierSettings};
+pub use crate::parts::{ApiKeySettings, JwtSettings, VerifierSettings};
 pub use problem::{Level, Problem};
 pub use report::Report;
 pub use resolve::Secret;
@@ -145,20 +147,26 @@ fn read(
     let reader = Reader {
         found: RefCell::new(Found::default()),
         source: text,
-        surroundings: Surroundings { env, folder: folder.to_owned(), unset_ok: options.unset_ok },
+        surroundings: Surroundings {
+            env,
+            folder: folder.to_owned(),
+            now: Clock::system().unix(),
+            unset_ok: options.unset_ok,
+        },
     };
     let (table, syntax) = DeTable::parse_recoverable(text);
     let file = Section::read(&reader, section::TOP, 0..0, table.get_ref(), schema::File::read);
-    let found = reader.found.into_inner();
+    let mut found = reader.found.into_inner();
     let files: Vec<_> = found.files.into_iter().collect();
     if !syntax.is_empty() {
+        found.problems.retain(|problem| problem.file == 0);
         let problems = syntax::problems(text, &syntax, found.problems);
         return (Err(Report::new(name, text, &found.secrets, problems)), files);
     }
 
     let mut problems = Problems(found.problems);
     let compiled = compile::compile(&file, folder, &mut problems);
-    let report = Report::new(name, text, &found.secrets, problems.0);
+    let report = Report::new(name, text, &found.secrets, problems.0).with(found.read);
     let read = match compiled {
         Some(compiled) => Ok(Config {
             fingerprint: fingerprint(text),

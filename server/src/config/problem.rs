@@ -16,6 +16,8 @@ pub enum Level {
 pub struct Problem {
     /// Other places that it has to do with, each with what is there.
     pub(crate) also: Vec<(Span, String)>,
+    /// Which file all these places are in: 0 for the configuration, then those that were read with it.
+    pub(crate) file: usize,
     /// What to do about it.
     pub(crate) hint: Option<String>,
     /// What stands beside the underlined text.
@@ -47,12 +49,18 @@ impl Problem {
     }
 
     fn new(level: Level, span: Option<Span>, title: String) -> Self {
-        Self { also: Vec::new(), hint: None, label: None, level, notes: Vec::new(), span, title }
+        Self { also: Vec::new(), file: 0, hint: None, label: None, level, notes: Vec::new(), span, title }
     }
 
     /// The same, with a word beside the underlined text.
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// The same, in another file than the configuration.
+    pub(crate) fn in_file(mut self, file: usize) -> Self {
+        self.file = file;
         self
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::problem::Problem;
+use super::report::Read;
 use super::resolve::Surroundings;
 use super::span::Span;
 
@@ -23,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) files: BTreeSet<PathBuf>,
     /// What is wrong.
     pub(crate) problems: Vec<Problem>,
+    /// The texts of the files that have places of their own in reports.
+    pub(crate) read: Vec<Read>,
     /// Places that reports must not show.
     pub(crate) secrets: Vec<Span>,
 }

@@ -11,13 +11,24 @@ const TELLING: [&str; 6] = ["credential", "passphrase", "passw", "pwd", "secret"
 
 /// The text with every secret covered by stars, byte for byte, so that every place keeps its number.
 pub(crate) fn mask(source: &str, secrets: &[Span]) -> String {
+    mask_where(source, secrets, is_telling)
+}
+
+/// The same for a file of API keys, where somebody may have written a key instead of its hash.
+pub(crate) fn mask_keys(source: &str, secrets: &[Span]) -> String {
+    mask_where(source, secrets, |key| {
+        is_telling(key) || key.contains("key") || key.contains("sha") || key.contains("hash")
+    })
+}
+
+fn mask_where(source: &str, secrets: &[Span], is_telling: fn(&str) -> bool) -> String {
     let mut bytes = source.as_bytes().to_vec();
     for span in secrets {
         cover(&mut bytes, &inner(source, span));
     }
     let mut start = 0;
     while let Some(line) = source.get(start..).and_then(|rest| rest.split_inclusive('\n').next()) {
-        for span in telling_values(source, start..start + line.len()) {
+        for span in telling_values(source, start..start + line.len(), is_telling) {
             cover(&mut bytes, &span);
         }
         for span in user_information(line) {
@@ -56,7 +67,7 @@ fn inner(source: &str, span: &Span) -> Span {
 
 /// What the keys with telling names on one line are set to. A string that does not end on the line is taken to its end, else to
 /// the end of the file.
-fn telling_values(source: &str, line: Span) -> Vec<Span> {
+fn telling_values(source: &str, line: Span, is_telling: fn(&str) -> bool) -> Vec<Span> {
     let mut found = Vec::new();
     let text = source.get(line.clone()).unwrap_or_default();
     for (equals, _) in text.match_indices('=') {

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use portcullis_core::time::UnixTime;
+
 use super::span::Span;
 
 /// The largest secret file: a key or certificate is a few kilobytes; more is a wrong path.
@@ -43,6 +45,8 @@ pub(crate) struct Surroundings<'e> {
     pub(crate) env: &'e dyn Fn(&str) -> Option<String>,
     /// What relative paths are relative to.
     pub(crate) folder: PathBuf,
+    /// What time it is: what has ended already is worth a word.
+    pub(crate) now: UnixTime,
     /// Whether a missing variable is replaced by a placeholder.
     pub(crate) unset_ok: bool,
 }
@@ -133,17 +137,22 @@ fn is_name(name: &str) -> bool {
 
 /// Reads a secret from its file, without the line end that editors put after it.
 pub(crate) fn read_secret(path: &Path) -> Result<Secret, String> {
+    let text = read_text(path, LARGEST_FILE)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+}
+
+/// Reads a file of at most `largest` bytes.
+pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String, String> {
     let facts = std::fs::metadata(path).map_err(|error| reason(&error))?;
     if !facts.is_file() {
         return Err("this is not a regular file".to_owned());
     }
-    if facts.len() > LARGEST_FILE {
-        return Err(format!("the file has {} bytes, and a secret at most {LARGEST_FILE}", facts.len()));
+    if facts.len() > largest {
+        return Err(format!("the file has {} bytes, and may have at most {largest}", facts.len()));
     }
     let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
-    let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
 }
 
 /// Why reading a file failed, in words that do not differ from system to system.
@@ -166,7 +175,7 @@ mod tests {
             "NESTED" => Some("${A}".to_owned()),
             _ => None,
         };
-        Surroundings { env: &env, folder: PathBuf::new(), unset_ok }.resolve(written)
+        Surroundings { env: &env, folder: PathBuf::new(), now: UnixTime::from_secs(0), unset_ok }.resolve(written)
     }
 
     fn value(written: &str) -> String {

@@ -34,8 +34,6 @@ pub(crate) enum Harmless {
     Zero,
     /// One word, or nothing.
     Word(&'static str),
-    /// A list of one word.
-    OneOf(&'static str),
 }
 
 impl<'r> Section<'r> {
@@ -190,9 +188,6 @@ impl Harmless {
         match (self, value) {
             (_, DeValue::String(text)) if text.is_empty() => true,
             (Self::Word(word), DeValue::String(text)) => text == word,
-            (Self::OneOf(word), DeValue::Array(list)) => {
-                list.len() == 1 && list.iter().all(|value| value.get_ref().as_str() == Some(word))
-            }
             (Self::Zero, DeValue::Boolean(value)) => !value,
             (Self::Zero, DeValue::Integer(number)) => number.as_str() == "0",
             (Self::Zero, DeValue::Float(number)) => number.as_str().parse() == Ok(0.0),

@@ -3,6 +3,7 @@
 use portcullis_core::plan::{Access, Rewrite, Route, Share, Target};
 
 use super::{Config, ListenAddress};
+use crate::parts::VerifierSettings;
 
 impl Config {
     /// Where it listens, what each route does, and the worst case of every limit: one line for each.
@@ -15,6 +16,7 @@ impl Config {
             None => "no admin listener".to_owned(),
         });
         lines.extend(self.plan.routes.iter().map(|route| self.route_line(route)));
+        lines.extend(self.key_lines());
         lines.extend(self.rule_lines());
         lines
     }
@@ -65,6 +67,14 @@ impl Config {
             Target::Respond(respond) => format!("answers {}", respond.status.as_u16()),
             _ => "answers".to_owned(),
         }
+    }
+
+    /// How many API keys each verifier of them knows.
+    fn key_lines(&self) -> impl Iterator<Item = String> {
+        self.verifiers.iter().filter_map(|verifier| match verifier {
+            VerifierSettings::ApiKey(keys) => Some(format!("keys of {}: {}", keys.name, keys.keys.len())),
+            VerifierSettings::Jwt(_) => None,
+        })
     }
 
     /// Each rule once, in the order in which routes name them; those of failed verifications last.

@@ -69,6 +69,11 @@ fn what_is_not_set_has_a_placeholder_where_that_is_asked_for() {
         audience = ["${A}"]
         failures = "${A}"
         leeway = "${A}"
+        token = ["${A}"]
+        [auth.partners]
+        kind = "api-key"
+        key = ["${A}", "header:x-key"]
+        keys = "${A}"
         [limits.one]
         rate = "${A}"
         key = "${A}"
@@ -204,13 +209,67 @@ fn secret_files_are_read_and_watched() {
     assert_eq!(config.verifiers[0].jwt().unwrap().secret.reveal(), "file:jwt.key-0123456789-0123456789-0123456789");
 }
 
+/// A configuration with this file of keys; its folder goes with the second value.
+fn with_keys(keys: &str) -> (Result<Config, Report>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.toml");
+    std::fs::write(folder.path().join("keys.toml"), keys).unwrap();
+    let text = format!(
+        "{APP}[auth.partners]\nkind = \"api-key\"\nkeys = \"file:keys.toml\"\n\
+         [[routes]]\npath = \"/**\"\nupstream = \"app\"\nauth = \"partners\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    (load(&file, &|_| None, LoadOptions::default()), folder)
+}
+
+#[test]
+fn a_file_of_keys_is_read_and_watched() {
+    let hash = "ab".repeat(32);
+    let text = format!(
+        "[[key]]\nid = \"acme\"\nsha256 = \"{hash}\"\nexpires = 2099-01-31T01:00:00.9+01:00\n\
+         claims = {{ a = 0x10, b = -1.5, c = [true, {{ d = \"e\" }}], f.g = 7 }}\n"
+    );
+    let (config, folder) = with_keys(&text);
+    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    let VerifierSettings::ApiKey(settings) = &config.verifiers[0] else { panic!("{:?}", config.verifiers) };
+    let [key] = &*settings.keys else { panic!("{settings:?}") };
+    assert_eq!((key.id.as_str(), key.hash.to_string()), ("acme", hash.clone()));
+    assert_eq!(key.expires.map(|expires| expires.as_secs()), Some(4_073_500_800));
+    let claims = serde_json::json!({ "a": 16, "b": -1.5, "c": [true, { "d": "e" }], "f": { "g": 7 } });
+    assert_eq!(Some(&key.claims), claims.as_object());
+    assert_eq!(config.sources, ["portcullis.toml", "keys.toml"].map(|name| folder.path().join(name)));
+    assert!(config.warnings.is_empty() && config.summary().contains(&"keys of partners: 1".to_owned()));
+    assert!(!format!("{config:?}").contains(&hash));
+    // Taking the last key back must be possible; a file that is broken changes nothing.
+    let empty = with_keys("").0.unwrap();
+    assert!(empty.warnings.to_string().contains("accepts no key"), "{}", empty.warnings);
+    let broken = with_keys(&text.replace("id = ", "id ")).0.unwrap_err().to_string();
+    assert!(broken.contains("keys.toml:2:4") && !broken.contains(&hash), "{broken}");
+}
+
 /// Something of every section, to cut and bend.
 const WHOLE: &str = concat!(
     include_str!("../../../examples/shop.toml"),
     "\n[admin]\ntoken = \"canary\"\n[server]\nmax_body_size = \"1MiB\"\n"
 );
 
+/// Two keys that are none, and one that may be good.
+const KEYS: &str = "[[key]]\nid = \"acme\"\nsha256 = \"canary\"\nclaims = { plan = \"gold\", seats = [1, 2.5] }\n[[key]]\nid = \"zed\"\n\
+                    key = \"canary\"\nexpires = 2099-01-31T00:00:00Z\n[[key]]\nid = \"x\"\n\
+                    sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n";
+
 proptest! {
+    /// Whatever is wrong with a file of keys: no panic, and no key that somebody wrote where its hash belongs.
+    #[test]
+    fn no_damage_to_keys_panics_or_prints_one(at in 0..KEYS.len(), length in 0_usize..40, insert in "[\\[\\]{}=\"'\\\\${}a-z0-9\u{e4}\n ]{0,6}") {
+        let end = (at + length).min(KEYS.len());
+        let text = format!("{}{insert}{}", &KEYS[..at], &KEYS[end..]);
+        if let Err(report) = with_keys(&text).0 {
+            let whole = text.matches("\nsha256 = \"canary\"\n").count() + text.matches("\nkey = \"canary\"\n").count();
+            prop_assert!(report.errors() > 0 && (whole < 2 || !report.to_string().contains("canary")), "{}", report);
+        }
+    }
+
     /// Whatever is wrong with a file: no panic, an error is reported, and no secret is printed.
     #[test]
     fn no_damage_panics_or_prints_a_secret(at in 0..WHOLE.len(), length in 0_usize..40, insert in "[\\[\\]{}=\"'\\\\${}a-z0-9\u{e4}\n ]{0,6}") {

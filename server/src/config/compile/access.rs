@@ -59,15 +59,32 @@ impl<'f> Verifiers<'f> {
             }
             [text] if text.value == NONE => Some(Access::Public),
             [text] => self.one(text, problems).map(|index| Access::Verified(Box::new([index]))),
-            [first, ..] => {
-                for text in &list.value {
-                    let _ = self.one(text, problems);
-                }
-                let problem = Problem::error(&list.span, "a list of several verifiers is not built yet");
-                problems.note(problem.hint(format!("name one: `auth = \"{}\"`", first.shown())));
-                None
-            }
+            several => self.several(list, several, problems),
         }
+    }
+
+    /// Any of several verifiers.
+    fn several(&self, list: &At<Vec<Text>>, names: &[Text], problems: &mut Problems) -> Option<Access> {
+        if names.len() > Access::MOST {
+            let problem = Problem::error(&list.span, format!("{} verifiers are asked", names.len()));
+            problems.note(problem.accepted(format!("at most {}", Access::MOST)));
+            return None;
+        }
+        let mut indices: Vec<AuthIndex> = Vec::new();
+        for text in names {
+            if text.value == NONE {
+                let problem = Problem::error(&text.span, "`none` stands alone or not at all");
+                problems.note(problem.label("with it everybody passes, and nobody is identified"));
+                continue;
+            }
+            let Some(index) = self.one(text, problems) else { continue };
+            if indices.contains(&index) && !text.unset {
+                problems.note(Problem::error(&text.span, format!("the verifier `{}` is named twice", text.shown())));
+                continue;
+            }
+            indices.push(index);
+        }
+        (indices.len() == names.len()).then(|| Access::Verified(indices.into()))
     }
 
     fn one(&self, text: &Text, problems: &mut Problems) -> Option<AuthIndex> {

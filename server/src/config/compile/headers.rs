@@ -1,6 +1,8 @@
 //! Header names and values that an operator writes.
 
-use http::{HeaderName, HeaderValue};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use portcullis_core::headers::erase_forwarding;
 
 use super::Problems;
 use crate::config::problem::Problem;
@@ -164,6 +166,13 @@ pub(super) fn for_claim(name: &At<String>, problems: &mut Problems) -> Option<He
         return None;
     }
     Some(header)
+}
+
+/// Whether no token can stand in this field: it is gone before anybody looks, or means something else.
+pub(super) fn is_no_token(header: &HeaderName) -> bool {
+    let mut fields = HeaderMap::from_iter([(header.clone(), HeaderValue::from_static("token"))]);
+    erase_forwarding(&mut fields);
+    fields.is_empty() || header != AUTHORIZATION && NOT_FOR_CLAIMS.contains(&header.as_str())
 }
 
 /// A field of a fixed response.

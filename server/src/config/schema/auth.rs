@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::key_file::{self, KeyFile};
+use crate::config::problem::Problem;
 use crate::config::resolve::Secret;
 use crate::config::section::{Harmless, Section};
 use crate::config::span::{At, Given, Span, Text};
@@ -18,12 +20,24 @@ pub(crate) struct Auth {
     pub(crate) forward_token: Given<At<bool>>,
     pub(crate) id: Given<Text>,
     pub(crate) issuer: Given<Text>,
+    /// Where API keys stand.
+    pub(crate) key: Given<At<Vec<Text>>>,
+    pub(crate) keys: Given<At<KeyFile>>,
     pub(crate) kind: Given<At<&'static str>>,
     pub(crate) leeway: Given<At<Duration>>,
     pub(crate) name: At<String>,
     pub(crate) secret: Given<At<Secret>>,
     pub(crate) span: Span,
+    /// Where tokens stand.
+    pub(crate) token: Given<At<Vec<Text>>>,
 }
+
+/// Keys that only verifiers of kind "jwt" have.
+const OF_JWT: [&str; 10] =
+    ["algorithms", "audience", "id", "issuer", "jwks", "keys_refresh", "leeway", "public_key", "secret", "token"];
+
+/// Keys that only verifiers of kind "api-key" have.
+const OF_API_KEYS: [&str; 2] = ["key", "keys"];
 
 impl Auth {
     pub(crate) fn read(name: At<String>, value: Value<'_>) -> Option<Self> {
@@ -32,8 +46,13 @@ impl Auth {
     }
 
     fn keys(name: At<String>, section: &mut Section<'_>) -> Self {
-        section.not_built_yet(&["public_key", "jwks", "key", "keys"]);
-        section.not_built("token", Harmless::OneOf("header:authorization"));
+        let kind = section.word("kind", &["jwt", "api-key"], &[]);
+        match kind.get().map(|kind| kind.value) {
+            Some("api-key") => misplaced(section, &OF_JWT, "jwt"),
+            Some(_) => misplaced(section, &OF_API_KEYS, "api-key"),
+            None => {}
+        }
+        section.not_built_yet(&["public_key", "jwks"]);
         section.not_built("keys_refresh", Harmless::Word("10m"));
         Self {
             algorithms: section.texts("algorithms"),
@@ -43,12 +62,27 @@ impl Auth {
             forward_token: section.value("forward_token").and_then(Value::boolean),
             id: section.text("id"),
             issuer: section.text("issuer"),
-            kind: section.word("kind", &["jwt"], &["api-key"]),
+            key: section.texts("key"),
+            keys: section.value("keys").and_then(|keys| match kind.get().map(|kind| kind.value) {
+                // Noted above; what its file holds concerns nobody.
+                Some("jwt") => Given::Absent,
+                _ => key_file::read(keys),
+            }),
+            kind,
             // No leeway at all is a choice.
             leeway: section.value("leeway").and_then(Value::duration),
             name,
             secret: section.value("secret").and_then(Value::secret),
             span: section.span.clone(),
+            token: section.texts("token"),
         }
+    }
+}
+
+/// Notes keys of the other kind: they would change nothing here, and somebody meant them to.
+fn misplaced(section: &Section<'_>, keys: &[&str], kind: &str) {
+    for key in keys.iter().filter(|key| section.has(key)) {
+        let title = format!("`{key}` is a key of verifiers of kind \"{kind}\"");
+        section.note(Problem::error(&section.key_span(key), title).hint("remove it, or change `kind`"));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_core::auth::{Auth, Forward, TokenVerifier};
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use portcullis_core::auth::{Auth, Forward, Scheme, TokenSource, TokenVerifier};
 use portcullis_core::limit::Rule;
 use portcullis_core::source::Source;
 
@@ -12,13 +14,20 @@ use crate::config::schema::auth::Auth as Written;
 use crate::config::span::{At, Given, Text};
 use crate::parts::{self, VerifierSettings};
 
+mod api_key;
 mod jwt;
+mod token;
+
+pub(super) use token::note_removed;
 
 /// A word that means that nobody is asked, so that no verifier can be called so.
 pub(super) const NONE: &str = "none";
 
 /// How many failed verifications a client may have unless the file says.
 const FAILURES: &str = "30/min";
+
+/// Where API keys stand unless the file says.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The verifiers, each with what it was made from.
 pub(super) fn compile(written: &[Written], problems: &mut Problems) -> Vec<(Auth, VerifierSettings)> {
@@ -36,20 +45,37 @@ fn one(written: &Written, problems: &mut Problems) -> Option<(Auth, VerifierSett
         return None;
     }
     if written.kind.is_absent() {
-        missing(written, "kind", "`kind = \"jwt\"`", problems);
+        missing(written, "kind", "`kind = \"jwt\"` or `kind = \"api-key\"`", problems);
     }
+    let is_api_key = written.kind.get().is_some_and(|kind| kind.value == "api-key");
     // Each of these notes what is wrong with it before the first one missing ends the work.
     let failures = failures(&name, &written.failures, problems);
-    let forward = forward(&written.forward, problems);
-    let settings = jwt::settings(written, Arc::clone(&name), problems).map(VerifierSettings::Jwt)?;
+    let forward: Option<Arc<[Forward]>> = forward(&written.forward, problems).map(Arc::from);
+    let (scheme, token, settings) = if is_api_key {
+        let token = token::sources(&written.key, TokenSource::Header(X_API_KEY), problems);
+        let rules = forward.clone().unwrap_or_default();
+        let settings = api_key::settings(written, Arc::clone(&name), &rules, problems);
+        let is_bearer = token.iter().flatten().any(|source| *source == TokenSource::Header(AUTHORIZATION));
+        let scheme = if is_bearer { Scheme::Bearer } else { Scheme::ApiKey };
+        (scheme, token, settings.map(VerifierSettings::ApiKey))
+    } else {
+        let token = token::sources(&written.token, TokenSource::Header(AUTHORIZATION), problems);
+        let settings = jwt::settings(written, Arc::clone(&name), problems);
+        (Scheme::Bearer, token, settings.map(VerifierSettings::Jwt))
+    };
+    let settings = settings?;
     let verifier = verifier(written, &settings, problems)?;
     let forward_token = written.forward_token.get().is_some_and(|forward| forward.value);
-    Some((Auth { name, verifier, failures: failures?, forward: forward?, forward_token }, settings))
+    let auth = Auth { name, verifier, failures: failures?, forward: forward?, forward_token, scheme, token: token? };
+    Some((auth, settings))
 }
 
 /// What checks tokens, or what is wrong with its settings.
 fn verifier(written: &Written, settings: &VerifierSettings, problems: &mut Problems) -> Option<Arc<dyn TokenVerifier>> {
     match settings {
+        VerifierSettings::ApiKey(settings) => parts::api_key_verifier(settings)
+            .map_err(|error| problems.note(Problem::error(&written.span, error.to_string())))
+            .ok(),
         VerifierSettings::Jwt(settings) => parts::jwt_verifier(settings)
             .map_err(|error| problems.note(jwt::unfit(written, &settings.algorithms, error)))
             .ok(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
-use crate::auth::{Auth, AuthError, Identity, bearer};
+use crate::auth::{Auth, ForwardedClaims, Identity};
 use crate::limit::{Charge, RateLimitStore, Rule, Verdict};
 use crate::plan::{Access, EncodedSeparators, Limits, Plan, Route};
 use crate::rejection::Rejection;
@@ -17,6 +17,10 @@ use crate::route::{CanonicalPath, Found, Missed, RouteIndex, canonical_host, can
 use crate::source::Facts;
 use crate::subject::SubjectKey;
 use crate::time::Clock;
+pub use authenticate::{Accepted, authenticate};
+
+mod authenticate;
+mod hide;
 
 /// The longest request target that is looked at, in bytes (RFC 9112, section 3: at least 8000 octets).
 pub const MAX_TARGET: usize = 8 * 1024;
@@ -78,6 +82,8 @@ pub struct Admitted<'p> {
     pub verdict: Option<Verdict>,
     /// The verifier that accepted it.
     pub auth: Option<&'p Auth>,
+    /// What the upstream is told of who it is from; none on a public route.
+    pub claims: Option<ForwardedClaims>,
     /// Nobody else can write this field, so nobody else can make the struct.
     _admitted: (),
 }
@@ -204,68 +210,28 @@ impl<'p, 'r> Routed<'p, 'r> {
     /// # Errors
     /// Whatever [`authenticate`] and [`limit`] refuse with.
     pub async fn admit(&self, services: Services<'_>) -> Result<Admitted<'p>, Refused> {
-        let (identity, auth) = match &self.route.access {
-            Access::Public => (None, None),
+        let accepted = match &self.route.access {
+            Access::Public => None,
             Access::Verified(verifiers) => {
-                let auth =
-                    verifiers.first().and_then(|index| self.plan.auths.get(index.0)).ok_or(Rejection::Internal)?;
-                (Some(authenticate(auth, &self.facts(None), services).await?), Some(auth))
+                let auths = verifiers.iter().filter_map(|index| self.plan.auths.get(index.0));
+                Some(authenticate(auths, &self.facts(None), services).await?)
             }
         };
-        match limit(&self.route.limits, &self.facts(identity.as_deref()), services).await {
-            Ok(verdict) => {
-                Ok(Admitted { auth, identity, index: self.index(), route: self.route, verdict, _admitted: () })
-            }
-            Err(rejection) => Err(Refused { identity, rejection }),
+        let identity = accepted.as_ref().map(|accepted| &*accepted.identity);
+        match limit(&self.route.limits, &self.facts(identity), services).await {
+            Ok(verdict) => Ok(self.admitted(accepted, verdict)),
+            Err(rejection) => Err(Refused { identity: accepted.map(|accepted| accepted.identity), rejection }),
         }
     }
-}
 
-/// Step 2: the identity behind the request's token.
-///
-/// Only failed verifications are counted, for each client, and a client over its bound is refused before a signature is
-/// checked; a token that was verified before still passes.
-///
-/// # Errors
-/// 401 without a token or with a bad one, 429 after too many failures, 503 when there are no keys.
-pub async fn authenticate(auth: &Auth, facts: &Facts<'_>, services: Services<'_>) -> Result<Arc<Identity>, Rejection> {
-    let token = match bearer(facts.headers) {
-        Ok(Some(token)) => token,
-        Ok(None) => return Err(Rejection::MissingToken),
-        Err(AuthError::Unavailable) => return Err(Rejection::VerifierUnavailable),
-        Err(AuthError::Invalid(reason)) => return Err(failed(auth, reason, facts, services).await),
-    };
-    let now = services.clock.unix();
-    if let Some(identity) = auth.verifier.recall(token, now) {
-        return Ok(identity);
+    fn admitted(&self, accepted: Option<Accepted<'p>>, verdict: Option<Verdict>) -> Admitted<'p> {
+        let (index, route) = (self.index(), self.route);
+        let (auth, claims, identity) = match accepted {
+            None => (None, None, None),
+            Some(Accepted { auth, claims, identity }) => (Some(auth), Some(claims), Some(identity)),
+        };
+        Admitted { auth, claims, identity, index, route, verdict, _admitted: () }
     }
-    if let Some(charge) = failure_charge(auth, 0, facts, services) {
-        // Only an answer refuses: a store that does not decide must not keep good tokens out.
-        if let Ok(verdict) = services.store.take(&[charge]).await
-            && !verdict.admitted
-        {
-            return Err(Rejection::TooManyFailures { retry_after: verdict.wait });
-        }
-    }
-    match auth.verifier.verify(token, now).await {
-        Ok(identity) => Ok(identity),
-        Err(AuthError::Unavailable) => Err(Rejection::VerifierUnavailable),
-        Err(AuthError::Invalid(reason)) => Err(failed(auth, reason, facts, services).await),
-    }
-}
-
-/// Counts a failed verification against its client.
-async fn failed(auth: &Auth, reason: &'static str, facts: &Facts<'_>, services: Services<'_>) -> Rejection {
-    if let Some(charge) = failure_charge(auth, 1, facts, services)
-        && let Err(error) = services.store.take(&[charge]).await
-    {
-        tracing::warn!(%error, verifier = &*auth.name, "a failed verification was not counted");
-    }
-    Rejection::InvalidToken { reason }
-}
-
-fn failure_charge(auth: &Auth, cost: u32, facts: &Facts<'_>, services: Services<'_>) -> Option<Charge> {
-    auth.failures.as_ref().map(|rule| Charge { cost, ..rule.charge(services.subjects, facts) })
 }
 
 /// Step 3: all the limits of a request, together or not at all.
