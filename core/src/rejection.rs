@@ -75,6 +75,8 @@ pub enum Rejection {
         /// Until the next try.
         retry_after: Duration,
     },
+    /// A transfer coding other than `chunked`.
+    UnknownCoding,
     /// The upstream answered with something that is not HTTP.
     UpstreamInvalid,
     /// The upstream closed the connection before its answer was complete.
@@ -85,6 +87,8 @@ pub enum Rejection {
     UriTooLong,
     /// The verifier has no keys to check with.
     VerifierUnavailable,
+    /// A version of HTTP that is not spoken here.
+    VersionNotSupported,
 }
 
 /// Who caused a rejection: the log's and the breaker's question.
@@ -156,6 +160,7 @@ impl Rejection {
             Self::RequestTimeout => own(408, "request-timeout", "The request took too long to arrive"),
             Self::StoreUnavailable => own(503, "store-unavailable", "Limits cannot be checked now"),
             Self::TooManyFailures { .. } => own(429, "too-many-failures", "Too many tokens were not accepted"),
+            Self::UnknownCoding => own(501, "unknown-coding", "Only the chunked transfer coding is known here"),
             Self::UpstreamInvalid => {
                 about(502, "upstream-invalid", "The service's answer is not HTTP", "http_protocol_error")
             }
@@ -167,6 +172,9 @@ impl Rejection {
             }
             Self::UriTooLong => own(414, "uri-too-long", "The request target is too long"),
             Self::VerifierUnavailable => own(503, "verifier-unavailable", "Tokens cannot be checked now"),
+            Self::VersionNotSupported => {
+                own(505, "version-not-supported", "Only HTTP/1.0 and HTTP/1.1 are spoken here")
+            }
         }
     }
 
@@ -183,6 +191,7 @@ impl Rejection {
     /// Who caused it.
     pub fn fault(&self) -> Fault {
         match self.shape() {
+            _ if matches!(self, Self::UnknownCoding | Self::VersionNotSupported) => Fault::Client,
             Shape { status: ..500, .. } => Fault::Client,
             Shape { proxy_error: Some(_), .. } if !matches!(self, Self::Internal | Self::LoopDetected) => {
                 Fault::Upstream

@@ -146,7 +146,7 @@ impl http_body::Body for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // hyper does not ask for the end of a body whose length it knows, nor for any of one that has none to send.
+        // Nobody asks for the end of a body whose length is known, nor for any of one that has none to send.
         let ending = match &self.tail {
             _ if self.is_end_stream() => Ending::Complete,
             Some(tail) if tail.watch.was_cut().is_some() => Ending::TimedOut,

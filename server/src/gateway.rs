@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use http::{Method, Version};
+use http::Version;
 use portcullis_core::Rejection;
 use portcullis_core::Sharded;
 use portcullis_core::admit::Services;
@@ -266,7 +266,7 @@ impl Connection {
 
     /// A line and a count for what was refused before there was a request.
     pub(crate) fn note_refusal(&self, rejection: &Rejection) {
-        let mut record = self.current().observer.open(unknown_method(), Version::HTTP_11);
+        let mut record = self.current().observer.open(crate::pass::unknown_method(), Version::HTTP_11);
         record.client = self.peer;
         record.status = Some(rejection.status());
         record.ending = Ending::Rejected(rejection.code());
@@ -284,9 +284,4 @@ impl Connection {
     pub(crate) fn settings(&self) -> ServerSettings {
         self.current().running.settings.server.clone()
     }
-}
-
-/// What stands in the log for the method of a head that could not be read.
-fn unknown_method() -> Method {
-    Method::from_bytes(b"-").unwrap_or_default()
 }

@@ -1,18 +1,19 @@
-//! What arrives, before anything reads it: the framing that hyper lets through, hop-by-hop fields, forged identities; and
-//! what becomes of a body that nobody will read.
+//! What arrives, before anything reads it: hop-by-hop fields, forged identities; and what becomes of a body that nobody will
+//! read.
 
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT, MAX_FORWARDS, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, MAX_FORWARDS};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use portcullis_core::Rejection;
 use portcullis_core::auth::IdentityHeaders;
 use portcullis_core::headers::{self, HeaderError, Survey, Via};
 use tokio::time::timeout;
+
+use crate::listen::h1::wire::ClientBody;
 
 /// What a request's head says to the gateway itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,12 +40,9 @@ pub(crate) fn screen(
 ) -> Result<Screened, Rejection> {
     let fields = &mut parts.headers;
     let survey = Survey::of(fields);
-    let mut framed = Ok(());
     // First what the client names in Connection, then what looks like an identity: after this, every identity header
     // is one that we set (and is set after this, so that no Connection field can have it dropped).
     if survey.hop_by_hop {
-        // Judged before the fields that tell it are removed, and told after the request has its id.
-        framed = framing(fields, parts.version);
         headers::remove_hop_by_hop(fields).map_err(refused)?;
     }
     if survey.forwarding {
@@ -53,7 +51,6 @@ pub(crate) fn screen(
     identities.strip(fields);
     let id = if survey.asks { headers::kept_request_id(fields) } else { None };
     *request_id = Some(id.unwrap_or_else(|| headers::fresh_request_id(random)));
-    framed?;
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::MethodNotAllowed { allow: HeaderValue::from_static("") });
     }
@@ -64,7 +61,7 @@ pub(crate) fn screen(
     if survey.asks {
         via.check(&parts.headers).map_err(refused)?;
         screened.expects_continue = headers::expects_continue(&parts.headers, parts.version).map_err(refused)?;
-        // hyper sends the 100 when the body is first asked for: after every step that may refuse.
+        // The 100 is sent when the body is first asked for: after every step that may refuse.
         parts.headers.remove(EXPECT);
     }
     screened.is_for_us = parts.method == Method::OPTIONS && is_for_us(parts);
@@ -93,23 +90,6 @@ pub(crate) fn refused(error: HeaderError) -> Rejection {
     }
 }
 
-/// The framing that hyper accepts and we do not: a transfer coding other than exactly one `chunked` (RFC 9112, section
-/// 6.1). What hyper refuses itself (lengths, HTTP/1.0 with a coding, both framings) never gets here.
-fn framing(headers: &HeaderMap, version: Version) -> Result<(), Rejection> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
-    if version < Version::HTTP_11 {
-        return Err(Rejection::BadRequest("HTTP/1.0 has no transfer codings"));
-    }
-    if codings.next().is_some() || headers.contains_key(CONTENT_LENGTH) {
-        return Err(Rejection::BadRequest("the body has more than one framing"));
-    }
-    if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
-        return Ok(());
-    }
-    Err(Rejection::BadRequest("the transfer coding is not exactly `chunked`"))
-}
-
 /// Whether a body of the declared length may come; one without a length is counted as it comes.
 ///
 /// # Errors
@@ -128,7 +108,7 @@ const DISCARDING: Duration = Duration::from_millis(100);
 
 /// Reads what is left of a body after an answer that did not need it (RFC 9112, section 9.3). Returns whether it is all
 /// gone; otherwise the connection has to end, and the answer says so.
-pub(crate) async fn discard(mut body: Incoming, expects_continue: bool) -> bool {
+pub(crate) async fn discard(mut body: ClientBody, expects_continue: bool) -> bool {
     if body.is_end_stream() {
         return true;
     }

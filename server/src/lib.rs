@@ -18,6 +18,7 @@ mod listeners;
 mod live;
 mod outbound;
 mod parts;
+mod pass;
 mod proxy;
 mod reload;
 mod respond;

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
-use http_body::Body as _;
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::ForwardedClaims;
@@ -16,9 +15,8 @@ use portcullis_core::headers::{
 use portcullis_core::plan::{Plan, Rewrite, Rewritten};
 use portcullis_core::source::Facts;
 
-use crate::forward::body::RequestBody;
 use crate::inbound::refused;
-use crate::proxy::Pass;
+use crate::pass::Pass;
 
 /// The path that an upstream is asked for.
 #[derive(Debug)]
@@ -147,18 +145,6 @@ fn rule(rules: &HeaderRules, mut ruled: RuledFields, fields: &mut HeaderMap, our
         set(fields.try_insert(HOST, host))?;
     }
     ruled.write(ours).map_err(refused)
-}
-
-/// The request with its body. One of unknown length is said to be chunked whatever the method: hyper takes a GET for one
-/// without a body otherwise, and drops it.
-///
-/// # Errors
-/// 431 when there is no room for the field.
-pub(crate) fn framed(mut head: Request<()>, body: RequestBody) -> Result<Request<RequestBody>, Rejection> {
-    if body.size_hint().exact().is_none() {
-        set(head.headers_mut().try_insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")))?;
-    }
-    Ok(head.map(|()| body))
 }
 
 fn set<T>(inserted: Result<T, http::header::MaxSizeReached>) -> Result<(), Rejection> {

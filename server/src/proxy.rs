@@ -8,47 +8,24 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderMap, Request, Response, Version};
 use portcullis_core::Rejection;
-use portcullis_core::admit::{self, Admitted, Head, Routed};
-use portcullis_core::headers::{Arrival, HeaderRules, Proto, RuledFields};
-use portcullis_core::limit::Verdict;
-use portcullis_core::plan::{Route, UpstreamIndex};
+use portcullis_core::admit::{self, Admitted, Head};
+use portcullis_core::headers::Proto;
+use portcullis_core::plan::UpstreamIndex;
 use tokio::time::Instant;
 
-use crate::body::{Body, Tail};
-use crate::forward::body::{BodyFailure, RequestBody};
-use crate::forward::{Answered, Outbound, Trail, forward};
+use crate::body::Body;
+use crate::forward::body::RequestBody;
+use crate::forward::{Answered, Outbound, forward};
 use crate::gateway::Connection;
-use crate::inbound::{self, Screened};
-use crate::live::{Running, Upstream};
-use crate::observe::metrics::AttemptOutcome;
-use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
+use crate::inbound;
+use crate::listen::h1::wire::ClientBody;
+use crate::observe::Clip;
 use crate::outbound::{self, Change};
+use crate::pass::{Pass, unknown_method};
 use crate::respond;
 use crate::target::{self, Next, Own};
-
-/// What a request found out so far: told to the client in headers, and to the operator in the record.
-#[derive(Debug)]
-pub(crate) struct Pass<'p> {
-    /// Where the request came from, as far as it is believed.
-    pub(crate) arrival: Arrival,
-    pub(crate) connection: &'p Connection,
-    pub(crate) running: &'p Running,
-    /// What will ride on the response's body; boxed from the start, so that it is never moved about.
-    pub(crate) tail: Box<Tail>,
-    pub(crate) request_id: Option<HeaderValue>,
-    /// The request's body, until somebody reads it.
-    body: Option<Incoming>,
-    /// The connection ends after this answer: a part of the request is still on its way.
-    pub(crate) is_last: bool,
-    /// What the route does to the fields of its answer, with the values of this request.
-    pub(crate) ruled: Option<(&'p HeaderRules, RuledFields)>,
-    pub(crate) screened: Screened,
-    /// The route, and what the store said of its limits.
-    pub(crate) verdict: Option<(&'p Route, Verdict)>,
-}
 
 /// What a request that is let through is answered with.
 #[derive(Debug)]
@@ -62,33 +39,14 @@ pub(crate) enum Passed<'p> {
 }
 
 /// Answers one request. Never fails and never panics: a fault of ours is a 500 for this request alone.
-pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>) -> Response<Body> {
     connection.watch.request_began();
     let current = connection.current();
     let (parts, body) = request.into_parts();
-    let mut record = current.observer.open(parts.method.clone(), parts.version);
     // Before anything is removed: whom the peer speaks for, if it is believed.
     let arrival = current.running.plan.trusted.arrival(connection.peer, Proto::Http, &parts.headers);
-    record.client = arrival.client;
-    let tail = Box::new(Tail {
-        exchange: None,
-        flow: None,
-        record,
-        trail: Trail::default(),
-        watch: Arc::clone(&connection.watch),
-    });
-    let mut pass = Pass {
-        arrival,
-        connection,
-        running: &current.running,
-        tail,
-        request_id: None,
-        body: Some(body),
-        is_last: false,
-        ruled: None,
-        screened: Screened::default(),
-        verdict: None,
-    };
+    let mut pass = Pass::new(connection, &current, arrival, (parts.method.clone(), parts.version));
+    pass.body = Some(body);
     let outcome = catch(pass.run(parts)).await;
     if let Some(body) = pass.body.take() {
         pass.is_last = !inbound::discard(body, pass.screened.expects_continue).await;
@@ -103,13 +61,15 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
     }
 }
 
-impl<'p> Pass<'p> {
-    /// Whether the client left while it was sending its body: nobody is there to be answered, and its leaving is what the
-    /// record tells.
-    fn client_is_gone(&self) -> bool {
-        self.tail.flow.as_ref().is_some_and(|flow| flow.progress().failed == Some(BodyFailure::Gone))
-    }
+/// Answers what was no request.
+pub(crate) fn refuse(connection: &Connection, rejection: &Rejection) -> Response<Body> {
+    connection.watch.request_began();
+    let current = connection.current();
+    let arrival = current.running.plan.trusted.arrival(connection.peer, Proto::Http, &HeaderMap::new());
+    respond::rejected(Pass::new(connection, &current, arrival, (unknown_method(), Version::HTTP_11)), rejection)
+}
 
+impl<'p> Pass<'p> {
     /// The steps that can refuse.
     async fn run(&mut self, mut parts: Parts) -> Result<Passed<'p>, Rejection> {
         let plan = &self.running.plan;
@@ -120,6 +80,9 @@ impl<'p> Pass<'p> {
             inbound::screen(&mut parts, &plan.identity_headers, &self.connection.via, random, &mut self.request_id);
         self.tail.record.request_id = self.request_id.as_ref().map(Clip::new);
         self.screened = screened?;
+        if let Some(body) = self.body.as_mut().filter(|_| self.screened.expects_continue) {
+            body.expects_continue();
+        }
         if self.screened.is_for_us {
             return Ok(Passed::Here);
         }
@@ -162,95 +125,21 @@ impl<'p> Pass<'p> {
             RequestBody::new(body, admitted.route.max_body_size, self.running.settings.server.body_timeout);
         self.tail.flow.clone_from(&flow);
         let (request, ours) = outbound::request(parts, change, admitted, self)?;
-        let request = outbound::framed(request, body)?;
         let random = self.connection.gateway.random_u64();
         let ready = Instant::now();
-        let outbound = Outbound { request, ours, flow, ready, total: ready + admitted.route.timeout, random };
+        let outbound = Outbound {
+            request: request.map(|()| body),
+            ours,
+            flow,
+            ready,
+            total: ready + admitted.route.timeout,
+            random,
+        };
         let clock = self.connection.gateway.clock();
         self.tail.record.upstream = Some(Arc::clone(&upstream.series));
         let outcome = forward(admitted, upstream, outbound, clock, &mut self.tail.trail).await;
         self.note_forward(upstream, &outcome);
         outcome
-    }
-
-    fn note_route<'r>(&mut self, routed: Routed<'p, 'r>) -> Routed<'p, 'r> {
-        self.tail.record.host = Some(routed.host()).filter(|host| !host.is_empty()).map(Clip::new);
-        self.tail.record.path = Some(Clip::new(routed.path().as_str()));
-        self.tail.record.route = self.running.routes.get(routed.index().as_usize()).cloned();
-        routed
-    }
-
-    fn note_admission(
-        &mut self,
-        route: &'p Route,
-        admitted: Result<Admitted<'p>, admit::Refused>,
-    ) -> Result<Admitted<'p>, Rejection> {
-        match admitted {
-            Ok(admitted) => {
-                self.tail.record.auth =
-                    Some(if admitted.auth.is_some() { AuthOutcome::Accepted } else { AuthOutcome::NotAsked });
-                self.tail.record.identity.clone_from(&admitted.identity);
-                if let Some(verdict) = admitted.verdict {
-                    self.note_verdict(route, verdict, LimitOutcome::Admitted);
-                }
-                Ok(admitted)
-            }
-            Err(refused) => {
-                self.note_refusal(route, &refused);
-                Err(refused.rejection)
-            }
-        }
-    }
-
-    fn note_refusal(&mut self, route: &'p Route, refused: &admit::Refused) {
-        self.tail.record.identity.clone_from(&refused.identity);
-        match &refused.rejection {
-            Rejection::InvalidToken { reason, .. } => {
-                self.tail.record.auth = Some(AuthOutcome::Refused);
-                self.tail.record.auth_reason = Some(reason);
-            }
-            Rejection::Limited { verdict, .. } => self.note_verdict(route, *verdict, LimitOutcome::Refused),
-            Rejection::MissingToken { .. } => self.tail.record.auth = Some(AuthOutcome::Refused),
-            Rejection::StoreUnavailable => self.tail.record.limit = None,
-            Rejection::TooManyFailures { .. } => self.tail.record.auth = Some(AuthOutcome::Throttled),
-            Rejection::VerifierUnavailable => self.tail.record.auth = Some(AuthOutcome::Unavailable),
-            _ => {}
-        }
-    }
-
-    fn note_verdict(&mut self, route: &'p Route, verdict: Verdict, outcome: LimitOutcome) {
-        self.verdict = Some((route, verdict));
-        self.tail.record.limit = route.limits.rules.get(verdict.decided).map(|rule| LimitRecord {
-            name: Arc::clone(rule.shared_name()),
-            outcome,
-            remaining: verdict.remaining,
-        });
-    }
-
-    fn note_forward(&mut self, upstream: &Upstream, outcome: &Result<Answered, Rejection>) {
-        if let Ok(answered) = outcome {
-            self.tail.record.until_head = Some(answered.took);
-        }
-        let metrics = self.connection.gateway.metrics();
-        // All but the last attempt ended because there was no connection: nothing else is tried again.
-        for _ in 1..self.tail.trail.attempts {
-            metrics.attempted(&upstream.series, AttemptOutcome::Connect);
-        }
-        if let Some(outcome) = attempt_outcome(upstream, outcome) {
-            metrics.attempted(&upstream.series, outcome);
-        }
-    }
-}
-
-/// How the last attempt counts in the metrics; none when nothing was attempted.
-fn attempt_outcome(upstream: &Upstream, outcome: &Result<Answered, Rejection>) -> Option<AttemptOutcome> {
-    match outcome {
-        Ok(answered) if upstream.on.contains(&answered.response.status()) => Some(AttemptOutcome::Status),
-        Ok(_) => Some(AttemptOutcome::Answered),
-        Err(Rejection::ConnectFailed | Rejection::ConnectTimeout) => Some(AttemptOutcome::Connect),
-        Err(Rejection::UpstreamTimeout) => Some(AttemptOutcome::Timeout),
-        Err(Rejection::UpstreamReset | Rejection::UpstreamInvalid) => Some(AttemptOutcome::Reset),
-        Err(_) => None,
     }
 }
 
@@ -274,7 +163,7 @@ mod tests {
     use super::*;
 
     /// The size of what a function returns, without calling it.
-    fn size_of_output<'a, F>(_: impl FnOnce(&'a Connection, Request<Incoming>) -> F) -> usize {
+    fn size_of_output<'a, F>(_: impl FnOnce(&'a Connection, Request<ClientBody>) -> F) -> usize {
         size_of::<F>()
     }
 

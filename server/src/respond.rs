@@ -11,7 +11,7 @@ use crate::body::{Body, Tail};
 use crate::forward::Answered;
 use crate::gateway::Connection;
 use crate::observe::{BreakerState, Clip, Ending, Origin};
-use crate::proxy::Pass;
+use crate::pass::Pass;
 use crate::target::Own;
 
 /// That we are here (RFC 9110, section 9.3.7).
@@ -96,7 +96,7 @@ fn refusal(mut pass: Pass<'_>, rejection: &Rejection, ending: Ending) -> Respons
     whole(pass, Response::from_parts(parts, ()), body)
 }
 
-/// Nobody: hyper wants an answer all the same.
+/// Nobody: the connection will find that out when it sends this.
 pub(crate) fn to_nobody() -> Response<Body> {
     Response::new(Body::for_nobody())
 }
@@ -156,5 +156,7 @@ fn ends_connection(rejection: &Rejection) -> bool {
                 | StatusCode::PAYLOAD_TOO_LARGE
                 | StatusCode::REQUEST_TIMEOUT
                 | StatusCode::URI_TOO_LONG
+                | StatusCode::NOT_IMPLEMENTED
+                | StatusCode::HTTP_VERSION_NOT_SUPPORTED
         )
 }

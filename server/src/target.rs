@@ -6,7 +6,7 @@ use portcullis_core::admit::{Admitted, Routed};
 use portcullis_core::plan::{Respond, Target, UpstreamIndex};
 
 use crate::outbound::Change;
-use crate::proxy::Pass;
+use crate::pass::Pass;
 
 /// What comes after admission.
 pub(crate) enum Next<'p> {

@@ -1,7 +1,6 @@
 //! The client's body on its way to the upstream: counted, bounded, and never waited for without an end.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -9,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use portcullis_core::Rejection;
 use tokio::time::{Instant, Sleep};
+
+use crate::listen::h1::wire::ClientBody;
 
 /// A request's body as the upstream connection reads it.
 pub(crate) enum RequestBody {
@@ -23,7 +23,7 @@ pub(crate) enum RequestBody {
 
 /// A body that streams: shared with whoever waits for the answer through its [`Flow`].
 pub(crate) struct Streaming {
-    incoming: Incoming,
+    incoming: ClientBody,
     flow: Arc<Flow>,
     /// The most bytes it may have.
     most: u64,
@@ -122,7 +122,7 @@ impl Flow {
 
 impl RequestBody {
     /// The body of a request: at most `most` bytes, with pauses of at most `pause`.
-    pub(crate) fn new(incoming: Incoming, most: Option<u64>, pause: Duration) -> (Self, Option<Arc<Flow>>) {
+    pub(crate) fn new(incoming: ClientBody, most: Option<u64>, pause: Duration) -> (Self, Option<Arc<Flow>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
@@ -165,7 +165,7 @@ impl Streaming {
                             Err(_trailers) => continue,
                             Ok(data) => count(&mut progress, data, self.most),
                         },
-                        Some(Err(error)) => Err(failure(&error)),
+                        Some(Err(failure)) => Err(failure),
                     };
                     if let Err(failure) = outcome {
                         progress.failed = Some(failure);
@@ -192,15 +192,6 @@ impl Streaming {
         }
         self.flow.lock().failed = Some(BodyFailure::TooSlow);
         Poll::Ready(Some(Err(BodyFailure::TooSlow)))
-    }
-}
-
-/// hyper says with an I/O error what was wrong with a body: only its kind tells a bad chunk from a lost connection.
-fn failure(error: &hyper::Error) -> BodyFailure {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    match cause.map(io::Error::kind) {
-        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => BodyFailure::Broken,
-        _ => BodyFailure::Gone,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod bind;
+pub(crate) mod h1;
 pub(crate) mod serve;
 pub(crate) mod unix;
 pub(crate) mod watch;

@@ -106,6 +106,16 @@ async fn between_requests_there_is_time_and_within_a_head_less() {
     assert!(said.starts_with("HTTP/1.1 408 ") && is_about(took, 10), "{said:?} after {took:?}");
 }
 
+/// B04: a head that begins in the packet of the request before it has no more time than any other.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_came_early_has_no_more_time() {
+    let (mut client, _) = connect(&gateway());
+    client.write_all(&[REQUEST, b"GET / HT"].concat()).await.unwrap();
+    answer(&mut client).await;
+    let (said, took) = rest(&mut client).await;
+    assert!(said.starts_with("HTTP/1.1 408 ") && is_about(took, 10), "{said:?} after {took:?}");
+}
+
 /// O04: a connection that has just been accepted when the drain begins still gets its answer.
 #[tokio::test(start_paused = true)]
 async fn a_drain_answers_what_has_arrived() {

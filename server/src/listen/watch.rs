@@ -126,6 +126,22 @@ impl Watch {
         }
     }
 
+    /// The next request's head is here in part already: it came together with the request before it.
+    pub(crate) fn head_begins(&self) {
+        if self.phase.load(Ordering::Relaxed) < HEAD {
+            self.phase.store(HEAD, Ordering::Relaxed);
+            self.phase_since.store(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+
+    /// A body that went on after its answer has ended.
+    pub(crate) fn leftover_ended(&self) {
+        if self.phase.load(Ordering::Relaxed) == LEFTOVER {
+            self.phase.store(IDLE, Ordering::Relaxed);
+            self.phase_since.store(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+
     /// The answer's body waits for its upstream.
     pub(crate) fn body_waits(&self) {
         if self.body_since.load(Ordering::Relaxed) == 0 {

@@ -14,7 +14,7 @@ use crate::config::suggest::{did_you_mean, listed};
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// hyper's read buffer cannot be smaller than 8 KiB; a head over 1 MiB serves nobody but an attacker.
+/// One read is 8 KiB, so a smaller bound would bound nothing; a head over 1 MiB serves nobody but an attacker.
 const HEADER_SIZES: std::ops::RangeInclusive<u64> = 8 * KIB..=MIB;
 
 const FAMILIES: [&str; 2] = ["ratelimit", "x-ratelimit"];

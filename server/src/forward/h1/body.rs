@@ -80,9 +80,9 @@ impl Decoder {
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(self) -> SizeHint {
         match self {
-            Self::Length(left) => SizeHint::with_exact(*left),
+            Self::Length(left) => SizeHint::with_exact(left),
             _ if self.is_ended() => SizeHint::with_exact(0),
             _ => SizeHint::default(),
         }
@@ -102,14 +102,12 @@ struct Direct<S> {
     connection: Option<Box<Connection<S>>>,
     decoder: Decoder,
     lasts: bool,
-    /// Why it failed, until that is told.
-    failed: Option<Broken>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamBody<S> {
     /// The body of a response whose request has ended.
     pub(crate) fn direct(connection: Box<Connection<S>>, framing: Framing, lasts: bool) -> Self {
-        Self(Source::Direct(Direct { connection: Some(connection), decoder: framing.into(), lasts, failed: None }))
+        Self(Source::Direct(Direct { connection: Some(connection), decoder: framing.into(), lasts }))
     }
 
     /// The body of a response whose request goes on, see [`super::relay`].
@@ -139,17 +137,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Direct<S> {
             return Poll::Ready(None);
         }
         let Some(connection) = &mut self.connection else {
-            let broken = self.failed.take().unwrap_or(Broken::Cut(ErrorKind::NotConnected));
-            return Poll::Ready(Some(Err(broken)));
+            return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::NotConnected))));
         };
         let polled = ready!(connection.poll_frame(&mut self.decoder, cx));
-        if let Some(Err(broken)) = polled {
+        if let Some(Err(_)) = polled {
             self.connection = None;
-            self.failed = Some(broken);
-            // Told a moment later: hyper drops what it has not written yet when a body fails, and the client is to get
-            // what came before the failure.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
         }
         Poll::Ready(polled)
     }

@@ -126,8 +126,9 @@ const SEEDS: [&str; 24] = [
     "HTTP/1.1 799 Odd\r\ncontent-length: 0\r\n\r\n",
 ];
 
+/// A change to a text, some of it taken from other texts.
 #[derive(Clone, Debug)]
-enum Edit {
+pub(crate) enum Edit {
     Cut(Index),
     Delete(Index),
     Insert(Index, u8),
@@ -137,7 +138,7 @@ enum Edit {
 }
 
 impl Edit {
-    fn apply(&self, text: &mut Vec<u8>) {
+    pub(crate) fn apply(&self, seeds: &[&str], text: &mut Vec<u8>) {
         let place = |index: &Index, text: &Vec<u8>| index.index(text.len() + 1);
         match self {
             Self::Cut(at) => text.truncate(place(at, text)),
@@ -153,7 +154,7 @@ impl Edit {
                 text.splice(from..from, part);
             }
             Self::Splice(at, seed, from) => {
-                let seed = SEEDS[*seed].as_bytes();
+                let seed = seeds[*seed].as_bytes();
                 text.truncate(place(at, text));
                 text.extend_from_slice(&seed[from.index(seed.len())..]);
             }
@@ -162,7 +163,8 @@ impl Edit {
     }
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+/// Any edit, among so many seeds.
+pub(crate) fn edit(seeds: usize) -> impl Strategy<Value = Edit> {
     let byte = || select(&b"\r\n\t :;,=0159aAfFgxX+-_\"\0\x0b\x7f\xe9chunked"[..]);
     prop_oneof![
         1 => any::<Index>().prop_map(Edit::Cut),
@@ -170,7 +172,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         4 => (any::<Index>(), byte()).prop_map(|(at, byte)| Edit::Insert(at, byte)),
         4 => (any::<Index>(), byte()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
         2 => (any::<Index>(), any::<Index>()).prop_map(|(from, length)| Edit::Repeat(from, length)),
-        2 => (any::<Index>(), 0..SEEDS.len(), any::<Index>()).prop_map(|(at, seed, from)| Edit::Splice(at, seed, from)),
+        2 => (any::<Index>(), 0..seeds, any::<Index>()).prop_map(|(at, seed, from)| Edit::Splice(at, seed, from)),
     ]
 }
 
@@ -196,12 +198,12 @@ proptest! {
     #[test]
     fn mutated_responses(
         seed in 0..SEEDS.len(),
-        edits in prop::collection::vec(edit(), 0..5),
+        edits in prop::collection::vec(edit(SEEDS.len()), 0..5),
         sizes in prop::collection::vec(1_usize..40, 0..12),
         method in method(),
     ) {
         let mut text = SEEDS[seed].as_bytes().to_vec();
-        edits.iter().for_each(|edit| edit.apply(&mut text));
+        edits.iter().for_each(|edit| edit.apply(&SEEDS, &mut text));
         compare(&text, &sizes, &method)?;
     }
 
@@ -217,12 +219,12 @@ proptest! {
     #[test]
     fn pieces_do_not_matter(
         seed in 0..SEEDS.len(),
-        edits in prop::collection::vec(edit(), 0..3),
+        edits in prop::collection::vec(edit(SEEDS.len()), 0..3),
         sizes in prop::collection::vec(1_usize..12, 0..80),
         method in method(),
     ) {
         let mut text = SEEDS[seed].as_bytes().to_vec();
-        edits.iter().for_each(|edit| edit.apply(&mut text));
+        edits.iter().for_each(|edit| edit.apply(&SEEDS, &mut text));
         let whole = run(exchange(Script::new(&[&text]), method.clone()));
         let split = run(exchange(Script::new(&pieces(&text, &sizes)), method));
         prop_assert_eq!(whole.ok(), split.ok());

@@ -95,12 +95,13 @@ impl Noted {
     }
 }
 
-fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+/// What stands between the commas.
+pub(crate) fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// Digits and nothing else: no sign, no space, no overflow.
-fn digits(text: &[u8]) -> Option<u64> {
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

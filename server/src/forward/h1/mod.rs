@@ -15,7 +15,7 @@ pub(crate) mod body;
 pub(crate) mod chunked;
 pub(crate) mod connection;
 #[cfg(test)]
-mod differential;
+pub(crate) mod differential;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod outgoing;

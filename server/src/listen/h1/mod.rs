@@ -1,0 +1,125 @@
+//! HTTP/1 towards clients (RFC 9112): one connection, one exchange at a time, in one task.
+//!
+//! A head is copied out of the read buffer when it is whole, parsed once, and handed to the pipeline; the answer is written from one
+//! buffer, its head together with what is there of its body. While a request is answered the connection is read from only to
+//! notice that its client has left.
+//!
+//! What a client sends is not trusted. Everything it can make us keep has a bound, and what can be read in two ways is
+//! refused and ends the connection: both framings, two lengths, a coding other than one `chunked`, a line that ends in LF
+//! alone, a `#` in the target. Every refusal has a body, an id and a line in the log, those of heads that cannot be read too.
+//!
+//! Reading order: [`head`], [`wire`], [`answer`], and then [`exchanges`].
+
+pub(crate) mod answer;
+pub(crate) mod head;
+pub(crate) mod wire;
+
+#[cfg(test)]
+mod differential;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use http::Response;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::answer::{Answer, Date, Reply};
+use self::head::{Bounds, Head};
+use self::wire::{ClientBody, Wire};
+use crate::body::Body;
+use crate::gateway::Connection;
+use crate::proxy;
+
+/// Serves one request after the other until the connection ends: closed by either side, drained, or broken.
+pub(crate) async fn exchanges<S>(connection: &Connection, wire: &Arc<Wire<S>>, bounds: Bounds)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut out = Vec::new();
+    let mut date = Date::default();
+    while let Some(head) = next(connection, wire, bounds).await {
+        let (reply, answered) = match head {
+            Ok(head) => {
+                let Head { request, framing, reply } = *head;
+                let body = ClientBody::new(wire, framing);
+                let request = request.map(|()| body);
+                // Pinned where it is made: it is large, and never moved.
+                let answering = pin!(proxy::handle(connection, request));
+                let Some(response) = present(wire, answering).await else { return };
+                (reply, response)
+            }
+            Err(rejection) => (Reply::last(), proxy::refuse(connection, &rejection)),
+        };
+        if !send(connection, wire, reply, answered, &mut out, &mut date).await || !wire.request_over().await {
+            return;
+        }
+        connection.watch.leftover_ended();
+    }
+}
+
+/// The next head, or why there is none; nothing at the connection's end.
+async fn next<S>(
+    connection: &Connection,
+    wire: &Wire<S>,
+    bounds: Bounds,
+) -> Option<Result<Box<Head>, portcullis_core::Rejection>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut scanned = 0;
+    poll_fn(|cx| {
+        let mut wire = wire.lock();
+        if wire.has_unread() {
+            // It came together with the request before it.
+            connection.watch.head_begins();
+        }
+        loop {
+            if let Some(head) = wire.take_head(bounds, &mut scanned).transpose() {
+                return Poll::Ready(Some(head));
+            }
+            // A request that is on its way comes first.
+            if connection.gateway.is_draining() && !connection.watch.expects_head() {
+                return Poll::Ready(None);
+            }
+            if !matches!(ready!(wire.poll_fill(cx)), Ok(1..)) {
+                return Poll::Ready(None);
+            }
+        }
+    })
+    .await
+}
+
+/// The answer, while the client is there to get it.
+async fn present<S, F>(wire: &Wire<S>, mut answering: Pin<&mut F>) -> Option<F::Output>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future,
+{
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        if wire.lock().poll_hung_up(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Sends an answer; whether another exchange may follow.
+async fn send<S>(
+    connection: &Connection,
+    wire: &Wire<S>,
+    reply: Reply,
+    response: Response<Body>,
+    out: &mut Vec<u8>,
+    date: &mut Date,
+) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let reply = if connection.gateway.is_draining() { reply.and_close() } else { reply };
+    let date = date.at(connection.gateway.clock());
+    let mut answer = Answer::new(response, reply, date, out);
+    poll_fn(|cx| answer.poll(wire, cx)).await.unwrap_or(false)
+}

@@ -1,0 +1,164 @@
+//! What one request found out on its way through the steps, and how that gets into its record.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Version};
+use portcullis_core::Rejection;
+use portcullis_core::admit::{self, Admitted, Routed};
+use portcullis_core::headers::{Arrival, HeaderRules, RuledFields};
+use portcullis_core::limit::Verdict;
+use portcullis_core::plan::Route;
+
+use crate::body::Tail;
+use crate::forward::body::BodyFailure;
+use crate::forward::{Answered, Trail};
+use crate::gateway::{Connection, Current};
+use crate::inbound::Screened;
+use crate::listen::h1::wire::ClientBody;
+use crate::live::{Running, Upstream};
+use crate::observe::metrics::AttemptOutcome;
+use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
+
+/// What a request found out so far: told to the client in headers, and to the operator in the record.
+#[derive(Debug)]
+pub(crate) struct Pass<'p> {
+    /// Where the request came from, as far as it is believed.
+    pub(crate) arrival: Arrival,
+    pub(crate) connection: &'p Connection,
+    pub(crate) running: &'p Running,
+    /// What will ride on the response's body; boxed from the start, so that it is never moved about.
+    pub(crate) tail: Box<Tail>,
+    pub(crate) request_id: Option<HeaderValue>,
+    /// The request's body, until somebody reads it.
+    pub(crate) body: Option<ClientBody>,
+    /// The connection ends after this answer: a part of the request is still on its way.
+    pub(crate) is_last: bool,
+    /// What the route does to the fields of its answer, with the values of this request.
+    pub(crate) ruled: Option<(&'p HeaderRules, RuledFields)>,
+    pub(crate) screened: Screened,
+    /// The route, and what the store said of its limits.
+    pub(crate) verdict: Option<(&'p Route, Verdict)>,
+}
+
+/// What stands in the log for the method of a head that could not be read.
+pub(crate) fn unknown_method() -> Method {
+    Method::from_bytes(b"-").unwrap_or_default()
+}
+
+impl<'p> Pass<'p> {
+    /// At the beginning.
+    pub(crate) fn new(
+        connection: &'p Connection,
+        current: &'p Current,
+        arrival: Arrival,
+        (method, version): (Method, Version),
+    ) -> Self {
+        let mut record = current.observer.open(method, version);
+        record.client = arrival.client;
+        let tail = Box::new(Tail {
+            exchange: None,
+            flow: None,
+            record,
+            trail: Trail::default(),
+            watch: Arc::clone(&connection.watch),
+        });
+        Self {
+            arrival,
+            connection,
+            running: &current.running,
+            tail,
+            request_id: None,
+            body: None,
+            is_last: false,
+            ruled: None,
+            screened: Screened::default(),
+            verdict: None,
+        }
+    }
+
+    /// Whether the client left while it was sending its body: nobody is there to be answered, and its leaving is what the
+    /// record tells.
+    pub(crate) fn client_is_gone(&self) -> bool {
+        self.tail.flow.as_ref().is_some_and(|flow| flow.progress().failed == Some(BodyFailure::Gone))
+    }
+
+    pub(crate) fn note_route<'r>(&mut self, routed: Routed<'p, 'r>) -> Routed<'p, 'r> {
+        self.tail.record.host = Some(routed.host()).filter(|host| !host.is_empty()).map(Clip::new);
+        self.tail.record.path = Some(Clip::new(routed.path().as_str()));
+        self.tail.record.route = self.running.routes.get(routed.index().as_usize()).cloned();
+        routed
+    }
+
+    pub(crate) fn note_admission(
+        &mut self,
+        route: &'p Route,
+        admitted: Result<Admitted<'p>, admit::Refused>,
+    ) -> Result<Admitted<'p>, Rejection> {
+        match admitted {
+            Ok(admitted) => {
+                self.tail.record.auth =
+                    Some(if admitted.auth.is_some() { AuthOutcome::Accepted } else { AuthOutcome::NotAsked });
+                self.tail.record.identity.clone_from(&admitted.identity);
+                if let Some(verdict) = admitted.verdict {
+                    self.note_verdict(route, verdict, LimitOutcome::Admitted);
+                }
+                Ok(admitted)
+            }
+            Err(refused) => {
+                self.note_refusal(route, &refused);
+                Err(refused.rejection)
+            }
+        }
+    }
+
+    fn note_refusal(&mut self, route: &'p Route, refused: &admit::Refused) {
+        self.tail.record.identity.clone_from(&refused.identity);
+        match &refused.rejection {
+            Rejection::InvalidToken { reason, .. } => {
+                self.tail.record.auth = Some(AuthOutcome::Refused);
+                self.tail.record.auth_reason = Some(reason);
+            }
+            Rejection::Limited { verdict, .. } => self.note_verdict(route, *verdict, LimitOutcome::Refused),
+            Rejection::MissingToken { .. } => self.tail.record.auth = Some(AuthOutcome::Refused),
+            Rejection::StoreUnavailable => self.tail.record.limit = None,
+            Rejection::TooManyFailures { .. } => self.tail.record.auth = Some(AuthOutcome::Throttled),
+            Rejection::VerifierUnavailable => self.tail.record.auth = Some(AuthOutcome::Unavailable),
+            _ => {}
+        }
+    }
+
+    fn note_verdict(&mut self, route: &'p Route, verdict: Verdict, outcome: LimitOutcome) {
+        self.verdict = Some((route, verdict));
+        self.tail.record.limit = route.limits.rules.get(verdict.decided).map(|rule| LimitRecord {
+            name: Arc::clone(rule.shared_name()),
+            outcome,
+            remaining: verdict.remaining,
+        });
+    }
+
+    pub(crate) fn note_forward(&mut self, upstream: &Upstream, outcome: &Result<Answered, Rejection>) {
+        if let Ok(answered) = outcome {
+            self.tail.record.until_head = Some(answered.took);
+        }
+        let metrics = self.connection.gateway.metrics();
+        // All but the last attempt ended because there was no connection: nothing else is tried again.
+        for _ in 1..self.tail.trail.attempts {
+            metrics.attempted(&upstream.series, AttemptOutcome::Connect);
+        }
+        if let Some(outcome) = attempt_outcome(upstream, outcome) {
+            metrics.attempted(&upstream.series, outcome);
+        }
+    }
+}
+
+/// How the last attempt counts in the metrics; none when nothing was attempted.
+fn attempt_outcome(upstream: &Upstream, outcome: &Result<Answered, Rejection>) -> Option<AttemptOutcome> {
+    match outcome {
+        Ok(answered) if upstream.on.contains(&answered.response.status()) => Some(AttemptOutcome::Status),
+        Ok(_) => Some(AttemptOutcome::Answered),
+        Err(Rejection::ConnectFailed | Rejection::ConnectTimeout) => Some(AttemptOutcome::Connect),
+        Err(Rejection::UpstreamTimeout) => Some(AttemptOutcome::Timeout),
+        Err(Rejection::UpstreamReset | Rejection::UpstreamInvalid) => Some(AttemptOutcome::Reset),
+        Err(_) => None,
+    }
+}
