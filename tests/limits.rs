@@ -62,7 +62,7 @@ fn counts_down_to_429_and_back() {
 /// R06: fifty at once, on several connections and both workers: exactly N.
 #[test]
 fn exactly_n_pass_under_concurrency() {
-    for algorithm in ["token-bucket", "fixed-window"] {
+    for algorithm in ["token-bucket", "fixed-window", "sliding-window", "sliding-log"] {
         // The clock stands still, so that nothing refills and no window ends.
         let (clock, _hand) = Clock::manual(UnixTime::from_secs(1_800_000_000));
         let gateway = Gateway::with_clock(

@@ -20,6 +20,8 @@ mod templates; // hostile values in rewrite, redirect and headers change no targ
 // What is decided.
 mod identity; // tokens, forged identity headers
 mod keys; // API keys, several verifiers, where tokens stand
+mod limit_algorithms; // what each algorithm admits, shadow, several limits
+mod limit_keys; // whose budget a request spends
 mod limits; // 429, exact counts, headers
 
 // What is forwarded.

@@ -101,6 +101,16 @@ impl Source {
         self.0.iter().all(|alternative| alternative.iter().any(reads))
     }
 
+    /// Whether the host is part of it, which a client can choose where a route takes any.
+    pub fn reads_host(&self) -> bool {
+        self.0.iter().flatten().any(|value| *value == Value::Host)
+    }
+
+    /// Whether the method is part of it, which a client can choose where a route takes any.
+    pub fn reads_method(&self) -> bool {
+        self.0.iter().flatten().any(|value| *value == Value::Method)
+    }
+
     /// Every name that the source reads as `param:NAME`, for checks against a route's path.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().filter_map(|value| match value {
@@ -222,6 +232,15 @@ impl Value {
         }
     }
 
+    /// What follows the colon; empty where nothing does.
+    fn name(&self) -> &str {
+        match self {
+            Self::Claim(name) | Self::Cookie(name) | Self::Param(name) | Self::Query(name) => name,
+            Self::Header(name) => name.as_str(),
+            Self::Client | Self::Everyone | Self::Host | Self::Identity | Self::Method | Self::Path => "",
+        }
+    }
+
     /// Adds the value; false when it is absent.
     fn hash(&self, facts: &Facts<'_>, hasher: &mut SubjectHasher) -> bool {
         match self {
@@ -235,6 +254,8 @@ impl Value {
                 true
             }),
             _ => self.text(facts).is_some_and(|text| {
+                // The name too: one value in two headers, or in two claims, is two subjects.
+                hasher.text(self.kind(), self.name().as_bytes());
                 hasher.text(self.kind(), text.as_bytes());
                 true
             }),

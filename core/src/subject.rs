@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use crate::limit::Algorithm;
+
 /// A rule's own number: a fixed hash of its name, the same on every node and after every restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(u64);
@@ -64,6 +66,12 @@ impl Subject {
     pub const fn overflow(rule: RuleId) -> Self {
         // Not a hash: 64 zero bits never come out of one in practice, and if they did, one client would share.
         Self(rule.0 as u128)
+    }
+
+    /// The same subject under another number for each algorithm, for a store that keeps one number for one count.
+    pub(crate) const fn counted_by(self, algorithm: Algorithm) -> Self {
+        // The upper half, which is zero in the shared buckets: those of two rules stay apart.
+        Self(self.0 ^ ((algorithm as u128) << 64))
     }
 }
 

@@ -15,7 +15,7 @@ use portcullis_core::upstream::{Breaker, Endpoint, Pool, Scheme, Snapshot};
 use crate::config::{Config, Settings};
 use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
-use crate::observe::{AccessLog, Metrics, RouteSeries, UpstreamSeries};
+use crate::observe::{AccessLog, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
 use crate::parts::VerifierSettings;
 
 /// A plan with all that it runs on. Requests load it once and keep it to their end.
@@ -27,6 +27,8 @@ pub(crate) struct Running {
     pub(crate) settings: Settings,
     /// Where lines about its requests go; the old plan's, unless `[log]` says otherwise.
     pub(crate) access: Arc<AccessLog>,
+    /// By the plan's route index, then by the place of the rule.
+    pub(crate) limits: Box<[Box<[LimitSeries]>]>,
     /// By the plan's route index.
     pub(crate) routes: Box<[Arc<RouteSeries>]>,
     /// By the plan's upstream index.
@@ -84,7 +86,9 @@ impl Running {
         let upstreams =
             plan.upstreams.iter().map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), metrics)).collect();
         let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
-        Self { access, fingerprint, plan, settings, routes, upstreams, verifiers }
+        let of_route = |route: &plan::Route| route.limits.rules.iter().map(|rule| metrics.limit(rule.name())).collect();
+        let limits = plan.routes.iter().map(of_route).collect();
+        Self { access, fingerprint, limits, plan, settings, routes, upstreams, verifiers }
     }
 }
 

@@ -91,7 +91,7 @@ impl<'p> Pass<'p> {
 
     pub(crate) fn note_admission(
         &mut self,
-        route: &'p Route,
+        routed: &Routed<'p, '_>,
         admitted: Result<Admitted<'p>, admit::Refused>,
     ) -> Result<Admitted<'p>, Rejection> {
         match admitted {
@@ -100,25 +100,25 @@ impl<'p> Pass<'p> {
                     Some(if admitted.auth.is_some() { AuthOutcome::Accepted } else { AuthOutcome::NotAsked });
                 self.tail.record.identity.clone_from(&admitted.identity);
                 if let Some(verdict) = admitted.verdict {
-                    self.note_verdict(route, verdict, LimitOutcome::Admitted);
+                    self.note_verdict(routed, verdict);
                 }
                 Ok(admitted)
             }
             Err(refused) => {
-                self.note_refusal(route, &refused);
+                self.note_refusal(routed, &refused);
                 Err(refused.rejection)
             }
         }
     }
 
-    fn note_refusal(&mut self, route: &'p Route, refused: &admit::Refused) {
+    fn note_refusal(&mut self, routed: &Routed<'p, '_>, refused: &admit::Refused) {
         self.tail.record.identity.clone_from(&refused.identity);
         match &refused.rejection {
             Rejection::InvalidToken { reason, .. } => {
                 self.tail.record.auth = Some(AuthOutcome::Refused);
                 self.tail.record.auth_reason = Some(reason);
             }
-            Rejection::Limited { verdict, .. } => self.note_verdict(route, *verdict, LimitOutcome::Refused),
+            Rejection::Limited { verdict, .. } => self.note_verdict(routed, *verdict),
             Rejection::MissingToken { .. } => self.tail.record.auth = Some(AuthOutcome::Refused),
             Rejection::StoreUnavailable => self.tail.record.limit = None,
             Rejection::TooManyFailures { .. } => self.tail.record.auth = Some(AuthOutcome::Throttled),
@@ -127,13 +127,35 @@ impl<'p> Pass<'p> {
         }
     }
 
-    fn note_verdict(&mut self, route: &'p Route, verdict: Verdict, outcome: LimitOutcome) {
+    /// What the store said: for the client's headers, the record and the counts. The record tells one limit: the one that
+    /// refused, else one in shadow that would have, else the one that decided.
+    fn note_verdict(&mut self, routed: &Routed<'p, '_>, verdict: Verdict) {
+        let route = routed.route();
         self.verdict = Some((route, verdict));
-        self.tail.record.limit = route.limits.rules.get(verdict.decided).map(|rule| LimitRecord {
+        let (place, outcome) = match verdict.would_refuse.indices().next() {
+            _ if !verdict.admitted => (verdict.decided, LimitOutcome::Refused),
+            Some(place) => (place, LimitOutcome::WouldRefuse),
+            None => (verdict.decided, LimitOutcome::Admitted),
+        };
+        self.tail.record.limit = route.limits.rules.get(place).map(|rule| LimitRecord {
             name: Arc::clone(rule.shared_name()),
             outcome,
-            remaining: verdict.remaining,
+            remaining: (outcome != LimitOutcome::WouldRefuse).then_some(verdict.remaining),
         });
+        self.count_refusals(routed, &verdict);
+    }
+
+    fn count_refusals(&self, routed: &Routed<'p, '_>, verdict: &Verdict) {
+        let Some(series) = self.running.limits.get(routed.index().as_usize()) else { return };
+        let metrics = self.connection.gateway.metrics();
+        if !verdict.admitted
+            && let Some(limit) = series.get(verdict.decided)
+        {
+            metrics.limit_refused(limit);
+        }
+        for limit in verdict.would_refuse.indices().filter_map(|place| series.get(place)) {
+            metrics.limit_would_refuse(limit);
+        }
     }
 
     pub(crate) fn note_forward(&mut self, upstream: &Upstream, outcome: &Result<Answered, Rejection>) {

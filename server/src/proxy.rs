@@ -100,7 +100,7 @@ impl<'p> Pass<'p> {
         let routed = self.note_route(routed?);
 
         let admitted = routed.admit(self.connection.gateway.services()).await;
-        let admitted = self.note_admission(routed.route(), admitted)?;
+        let admitted = self.note_admission(&routed, admitted)?;
 
         let (upstream, change) = match target::resolve(self, routed, &admitted, &parts.uri)? {
             Next::Own(own) => return Ok(Passed::Own(own)),

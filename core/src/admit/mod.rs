@@ -234,7 +234,8 @@ impl<'p, 'r> Routed<'p, 'r> {
     }
 }
 
-/// Step 3: all the limits of a request, together or not at all.
+/// Step 3: all the limits of a request, together or not at all. Shadow ones refuse nothing, nor does a store that does not
+/// decide about nothing but them.
 ///
 /// # Errors
 /// 429 when one does not hold, 503 when the store does not decide.
@@ -259,7 +260,7 @@ pub async fn limit(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -
         }
         Err(error) => {
             tracing::warn!(%error, "a limit was not decided");
-            Err(Rejection::StoreUnavailable)
+            if limits.rules.iter().all(|rule| rule.is_shadow()) { Ok(None) } else { Err(Rejection::StoreUnavailable) }
         }
     }
 }

@@ -3,21 +3,26 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Algorithm, Quota, fixed_window, token_bucket};
+use super::counters::Counters;
+use super::sliding_log::Log;
+use super::{Algorithm, Quota};
 use crate::time::Moment;
 
 /// What a subject has spent. The default has spent nothing.
 ///
-/// It names no quota: the rule of each charge says how to read it, so a changed rule goes on where the old one was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cell {
-    /// When the limit is whole again, whatever the algorithm: the time at which a bucket is full (the theoretical arrival
-    /// time of the cell rate algorithm), or the end of the window. Not after now: nothing is spent.
-    pub(super) whole: Moment,
-    /// Fixed window: what is spent until then.
-    pub(super) used: u32,
-    /// Whose numbers these are.
-    algorithm: Algorithm,
+/// A cell is read by one algorithm only; where it holds what another one keeps, nothing is spent.
+#[derive(Debug)]
+pub(super) enum Cell {
+    /// A time and two counts.
+    Counted(Counters),
+    /// Every time, elsewhere.
+    Logged(Box<Log>),
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self::Counted(Counters::default())
+    }
 }
 
 /// How a charge stands with its cell.
@@ -36,64 +41,43 @@ impl Cell {
     /// For one cell, `now` must never go back: read the clock while the cell is locked.
     pub(super) fn take(&mut self, quota: &Quota, cost: u32, now: Moment) -> Standing {
         let Some(cost) = NonZeroU32::new(cost) else { return self.peek(quota, cost, now) };
-        self.settle(quota, now);
-        let wait = self.spend(quota, cost, now).err();
-        self.standing(quota, now, wait)
+        let is_logged = quota.algorithm == Algorithm::SlidingLog;
+        if is_logged != matches!(self, Self::Logged(_)) {
+            *self = if is_logged { Self::Logged(Box::default()) } else { Self::default() };
+        }
+        match self {
+            Self::Counted(counters) => counters.take(quota, cost, now),
+            Self::Logged(log) => log.take(quota, cost, now),
+        }
     }
 
     /// Whether [`take`](Self::take) would admit, and what is left before it; spends nothing.
     pub(super) fn peek(&mut self, quota: &Quota, cost: u32, now: Moment) -> Standing {
-        self.settle(quota, now);
-        let mut copy = *self;
-        let wait = copy.spend(quota, NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN), now).err();
-        self.standing(quota, now, wait)
+        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
+        match (quota.algorithm, self) {
+            (Algorithm::SlidingLog, Self::Logged(log)) => log.peek(quota, cost, now),
+            (Algorithm::SlidingLog, Self::Counted(_)) => Log::default().peek(quota, cost, now),
+            (_, Self::Counted(counters)) => counters.peek(quota, cost, now),
+            (_, Self::Logged(_)) => Counters::default().peek(quota, cost, now),
+        }
     }
 
     /// Gives back `cost` that a take after `asked` spent. What time has given back since, or may have, is not given
     /// twice: between the two no more can pass than the quota allows.
     pub(super) fn refund(&mut self, quota: &Quota, cost: u32, asked: Moment, now: Moment) {
-        if self.algorithm != quota.algorithm {
-            return;
-        }
-        match quota.algorithm {
-            Algorithm::FixedWindow => fixed_window::refund(self, quota, cost, asked),
-            Algorithm::TokenBucket => token_bucket::refund(self, quota, cost, now.since(asked)),
+        match (quota.algorithm, self) {
+            (Algorithm::SlidingLog, Self::Logged(log)) => log.refund(quota, cost, asked),
+            (Algorithm::SlidingLog, Self::Counted(_)) | (_, Self::Logged(_)) => {}
+            (_, Self::Counted(counters)) => counters.refund(quota, cost, asked, now),
         }
     }
 
     /// Whether forgetting the cell changes nothing.
     pub(super) fn is_idle(&self, now: Moment) -> bool {
-        self.whole <= now
-    }
-
-    /// Reads what is kept under the quota as it is now; changes nothing when the quota did not change.
-    fn settle(&mut self, quota: &Quota, now: Moment) {
-        if self.algorithm != quota.algorithm || self.is_idle(now) {
-            *self = Self { algorithm: quota.algorithm, ..Self::default() };
-            return;
-        }
-        match quota.algorithm {
-            Algorithm::FixedWindow => self.whole = fixed_window::end(quota, now),
-            Algorithm::TokenBucket => self.whole = self.whole.min(now + quota.whole_after()),
-        }
-    }
-
-    fn spend(&mut self, quota: &Quota, cost: NonZeroU32, now: Moment) -> Result<(), Duration> {
-        // Asked here, before any arithmetic: a cost of billions times an interval of days is no 64-bit number.
-        if cost.get() > quota.limit() {
-            return Err(quota.whole_after());
-        }
-        match quota.algorithm {
-            Algorithm::FixedWindow => fixed_window::spend(self, quota, cost, now),
-            Algorithm::TokenBucket => token_bucket::spend(self, quota, cost, now),
-        }
-    }
-
-    fn standing(&self, quota: &Quota, now: Moment, wait: Option<Duration>) -> Standing {
-        let remaining = match quota.algorithm {
-            Algorithm::FixedWindow => quota.limit().saturating_sub(self.used),
-            Algorithm::TokenBucket => token_bucket::remaining(self, quota, now),
+        let whole = match self {
+            Self::Counted(counters) => counters.whole(),
+            Self::Logged(log) => log.whole(),
         };
-        Standing { limit: quota.limit(), remaining, reset: self.whole.since(now), wait }
+        whole <= now
     }
 }

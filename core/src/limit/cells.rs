@@ -80,14 +80,14 @@ impl Cells {
 
     /// Changes the charge's cell, or the one its rule's new subjects share when there is no room; makes it if need be.
     pub(super) fn change<T>(&self, charge: &Charge, now: Moment, change: impl Fn(&mut Cell) -> T) -> (Home, T) {
-        if let Some(done) = self.change_known(charge.subject, &change) {
+        if let Some(done) = self.change_known(place(charge, charge.subject), &change) {
             return (Home::Own, done);
         }
         if self.reserve(now) {
-            return (Home::Own, self.change_or_make(charge.subject, &change));
+            return (Home::Own, self.change_or_make(place(charge, charge.subject), &change));
         }
         self.overflowed.fetch_add(1, Ordering::Relaxed);
-        let shared = Subject::overflow(charge.rule);
+        let shared = place(charge, Subject::overflow(charge.rule));
         let done = self.change_known(shared, &change).unwrap_or_else(|| {
             // Beyond the capacity: one for each rule, and rules are the operator's.
             self.len.fetch_add(1, Ordering::Relaxed);
@@ -98,16 +98,15 @@ impl Cells {
 
     /// Looks at the cell that [`change`](Self::change) would take, and makes none.
     pub(super) fn look<T>(&self, charge: &Charge, now: Moment, look: impl Fn(&mut Cell) -> T) -> T {
-        self.change_known(charge.subject, &look)
-            .or_else(|| {
-                (!self.has_room(now)).then(|| self.change_known(Subject::overflow(charge.rule), &look)).flatten()
-            })
+        let shared = || self.change_known(place(charge, Subject::overflow(charge.rule)), &look);
+        self.change_known(place(charge, charge.subject), &look)
+            .or_else(|| (!self.has_room(now)).then(shared).flatten())
             .unwrap_or_else(|| look(&mut Cell::default()))
     }
 
     /// Changes the charge's own cell, if there still is one.
     pub(super) fn change_own(&self, charge: &Charge, change: impl Fn(&mut Cell)) {
-        self.change_known(charge.subject, &change);
+        self.change_known(place(charge, charge.subject), &change);
     }
 
     /// Drops a few cells that are whole at `now`, wherever they are: `anywhere` is a number that differs from call to call.
@@ -204,6 +203,11 @@ impl Cells {
         let queues: usize = self.queues.iter().map(|queue| queue.lock().unwrap().capacity()).sum();
         self.map.capacity() * 8 / 7 * (size_of::<(Subject, Cell)>() + 1) + queues * size_of::<Subject>()
     }
+}
+
+/// Under what the cell of `subject` is kept: what one algorithm counted says nothing to another.
+fn place(charge: &Charge, subject: Subject) -> Subject {
+    subject.counted_by(charge.quota.algorithm)
 }
 
 impl fmt::Debug for Cells {

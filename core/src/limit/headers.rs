@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
+use super::Verdict;
 use super::rule::{MAX_NAME, Rule};
-use super::{Quota, Verdict};
 
 /// `RateLimit`: what is left of the limit that decided.
 pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -42,7 +42,7 @@ impl Default for HeaderFamilies {
 ///
 /// ```
 /// use http::HeaderMap;
-/// use portcullis_core::limit::{HeaderFamilies, Policies, Rule, Verdict};
+/// use portcullis_core::limit::{ChargeSet, HeaderFamilies, Policies, Rule, Verdict};
 /// use std::{sync::Arc, time::Duration};
 ///
 /// let policies = Policies::new(&[Arc::new(Rule::new("per-user", "100/min".parse()?))]);
@@ -53,6 +53,7 @@ impl Default for HeaderFamilies {
 ///     remaining: 50,
 ///     reset: Duration::from_secs(30),
 ///     wait: Duration::ZERO,
+///     would_refuse: ChargeSet::EMPTY,
 /// };
 /// let mut headers = HeaderMap::new();
 /// policies.write(&verdict, HeaderFamilies::default(), &mut headers);
@@ -64,27 +65,33 @@ impl Default for HeaderFamilies {
 #[derive(Clone, Debug)]
 pub struct Policies {
     policy: HeaderValue,
-    /// Each rule's name as a structured string, quotes included.
-    names: Box<[Box<str>]>,
+    /// What the `RateLimit` of each rule begins with: its name as a structured string, `"per-user";r=`. Empty for a shadow
+    /// rule, which nobody is told of.
+    beginnings: Box<[Box<[u8]>]>,
 }
 
 impl Policies {
     /// For the rules whose charges a verdict will be about, in that order.
     ///
     /// A policy is `"name";q=LIMIT;w=SECONDS`: the most that can be spent at once and the time in which that comes back,
-    /// rounded up. For a token bucket of 100/min with burst 20 that is 20 in 12 seconds.
+    /// rounded up. For a token bucket of 100/min with burst 20 that is 20 in 12 seconds. Shadow rules are left out.
     pub fn new(rules: &[Arc<Rule>]) -> Self {
-        let names: Box<[_]> = rules.iter().map(|rule| quoted(rule.name())).collect();
         let mut policy = String::new();
-        for (rule, name) in rules.iter().zip(&names) {
+        let mut beginnings = Vec::with_capacity(rules.len());
+        for rule in rules {
+            if rule.is_shadow() {
+                beginnings.push(Box::default());
+                continue;
+            }
+            let (name, quota) = (quoted(rule.name()), rule.quota());
             let separator = if policy.is_empty() { "" } else { ", " };
-            let quota: Quota = rule.quota();
             // Writing to a String cannot fail.
-            let _ = write!(policy, "{separator}{name};q={};w={}", quota.limit(), seconds_up(quota.whole_after()));
+            let _ = write!(policy, "{separator}{name};q={};w={}", quota.limit(), seconds_up(quota.window()));
+            beginnings.push(format!("{name};r=").into_bytes().into());
         }
         // Names are quoted down to visible ASCII, so this is a header value always; an empty one is never sent.
         let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(""));
-        Self { policy, names }
+        Self { policy, beginnings: beginnings.into() }
     }
 
     /// Writes what `verdict` says into the head of an answer, replacing fields of the same names.
@@ -92,27 +99,19 @@ impl Policies {
     /// For an admitted request the times say when the limit is whole; for a refused one when it would be admitted, which
     /// is then the same as `Retry-After`. A map that can take no more fields is left as it is.
     pub fn write(&self, verdict: &Verdict, families: HeaderFamilies, headers: &mut HeaderMap) {
+        // A head that is full goes out without our fields rather than not at all. Asked for at once, it grows at most once.
+        let _ = headers.try_reserve(MOST_FIELDS);
         let mut put = |name: HeaderName, value: HeaderValue| {
-            // A head that is full goes out without our fields rather than not at all.
             let _ = headers.try_insert(name, value);
         };
         if !verdict.admitted {
             put(RETRY_AFTER, number(verdict.retry_after()));
         }
-        let Some(name) = self.names.get(verdict.decided) else { return };
+        let Some(beginning) = self.beginnings.get(verdict.decided).filter(|text| !text.is_empty()) else { return };
         let reset = if verdict.admitted { seconds_up(verdict.reset) } else { verdict.retry_after() };
         if families.ratelimit {
             put(RATELIMIT_POLICY, self.policy.clone());
-            put(
-                RATELIMIT,
-                Text::<LONGEST>::new()
-                    .add(name.as_bytes())
-                    .add(b";r=")
-                    .add_number(verdict.remaining)
-                    .add(b";t=")
-                    .add_number(reset)
-                    .value(),
-            );
+            put(RATELIMIT, standing(beginning, verdict.remaining, reset));
         }
         if families.x_ratelimit {
             put(X_RATELIMIT_LIMIT, number(verdict.limit));
@@ -121,6 +120,9 @@ impl Policies {
         }
     }
 }
+
+/// How many fields one answer may get.
+const MOST_FIELDS: usize = 6;
 
 /// Whole seconds, rounded up: a client that comes back then does not come too early.
 pub(super) fn seconds_up(duration: Duration) -> u64 {
@@ -143,9 +145,46 @@ fn quoted(name: &str) -> Box<str> {
     text.into()
 }
 
+/// `"per-user";r=50;t=30`.
+fn standing(beginning: &[u8], remaining: u64, reset: u64) -> HeaderValue {
+    Text::<LONGEST>::new().add(beginning).add_number(remaining).add(b";t=").add_number(reset).value()
+}
+
 fn number(number: u64) -> HeaderValue {
-    // Not HeaderValue's own conversion, which allocates twice.
-    Text::<20>::new().add_number(number).value()
+    match small(number) {
+        Some(text) => HeaderValue::from_static(text),
+        // Not HeaderValue's own conversion, which allocates twice.
+        None => Text::<20>::new().add_number(number).value(),
+    }
+}
+
+/// The numbers from 0 to 999, three digits each: most of what is told is below a thousand, and need not be written anew.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "digits, in an array of their number, worked out by the compiler"
+)]
+static DIGITS: [u8; 3 * 1_000] = {
+    let mut digits = [0; 3 * 1_000];
+    let mut number = 0;
+    while number < 1_000 {
+        digits[3 * number] = b'0' + (number / 100) as u8;
+        digits[3 * number + 1] = b'0' + (number / 10 % 10) as u8;
+        digits[3 * number + 2] = b'0' + (number % 10) as u8;
+        number += 1;
+    }
+    digits
+};
+
+/// A number below a thousand, without leading zeros.
+fn small(number: u64) -> Option<&'static str> {
+    let end = 3 * usize::try_from(number).ok().filter(|number| *number < 1_000)? + 3;
+    let digits = match number {
+        0..10 => 1,
+        10..100 => 2,
+        _ => 3,
+    };
+    std::str::from_utf8(DIGITS.get(end - digits..end)?).ok()
 }
 
 /// The longest name, all of it escaped, and two numbers.
@@ -170,15 +209,18 @@ impl<const MAX: usize> Text<MAX> {
         self
     }
 
-    fn add_number(&mut self, mut number: u64) -> &mut Self {
+    fn add_number(&mut self, number: u64) -> &mut Self {
+        if let Some(text) = small(number) {
+            return self.add(text.as_bytes());
+        }
         // Twenty digits hold every 64-bit number; filled from the last.
         let mut digits = [b'0'; 20];
-        let mut first = digits.len();
+        let (mut rest, mut first) = (number, digits.len());
         for (index, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
             first = index;
-            if number == 0 {
+            if rest == 0 {
                 break;
             }
         }

@@ -1,10 +1,9 @@
 //! The store of one node: limits in its own memory.
 
-use std::time::Duration;
-
-use super::cell::{Cell, Standing};
+use super::cell::Cell;
 use super::cells::{Cells, Home};
-use super::{Charge, RateLimitStore, StoreError, Verdict};
+use super::tally::Tally;
+use super::{Charge, ChargeSet, Mode, RateLimitStore, StoreError, Verdict};
 use crate::answer::Answer;
 use crate::time::{Clock, Moment};
 
@@ -71,54 +70,76 @@ impl MemoryStore {
             // A question leaves no trace.
             return self.look(charges, asked).verdict();
         }
-        // One charge needs no look ahead: its cell is locked while it is decided.
-        if charges.len() > 1 {
+        // One that is enforced needs no look ahead: its cell is locked while it is decided.
+        if enforced(charges).nth(1).is_some() {
             let tally = self.look(charges, asked);
             if tally.is_refused() {
                 return tally.verdict();
             }
         }
-        self.spend(charges, asked).verdict()
+        let mut tally = self.spend(charges, asked);
+        if !tally.is_refused() {
+            self.watch(charges, asked, &mut tally);
+        }
+        tally.verdict()
     }
 
-    /// How all charges stand, one cell locked after the other.
+    /// How the charges stand that are enforced, one cell locked after the other; a shadow one only where it is alone.
     fn look(&self, charges: &[Charge], asked: Moment) -> Tally {
         let mut tally = Tally::default();
         for (index, charge) in charges.iter().enumerate() {
-            let look = |cell: &mut Cell| cell.peek(&charge.quota, charge.cost, self.clock.now());
-            tally.add(index, self.cells.look(charge, asked, look));
+            if charge.mode == Mode::Enforce || charges.len() == 1 {
+                let look = |cell: &mut Cell| cell.peek(&charge.quota, charge.cost, self.clock.now());
+                tally.add(index, charge.mode, self.cells.look(charge, asked, look));
+            }
         }
         tally
     }
 
-    /// Spends one charge after the other. Another request may have come between look and spend: what is refused then
-    /// gives back what those before it spent.
+    /// Spends one enforced charge after the other. Another request may have come between look and spend: what is refused
+    /// then gives back what those before it spent.
     fn spend(&self, charges: &[Charge], asked: Moment) -> Tally {
         let mut tally = Tally::default();
-        // One bit for each of the first 64: counted in its own cell. What went into a shared one is not given back.
-        let mut own = 0_u64;
-        for (index, charge) in charges.iter().enumerate() {
-            // The clock is read while the cell is locked: so no cell ever sees time go back.
-            let take = |cell: &mut Cell| cell.take(&charge.quota, charge.cost, self.clock.now());
-            let (home, standing) = self.cells.change(charge, asked, take);
-            tally.add(index, standing);
+        // Those that were counted in their own cells. What went into a shared one is not given back.
+        let mut own = ChargeSet::EMPTY;
+        for (index, charge) in enforced(charges) {
+            let home = self.take_one(index, charge, asked, &mut tally);
             if tally.is_refused() {
-                self.give_back(charges.iter().take(index.min(64)), own, asked);
+                self.give_back(charges, own, asked);
                 break;
             }
-            own |=
-                u64::from(home == Home::Own).checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or_default();
+            if home == Home::Own {
+                own = own.with(index);
+            }
         }
         tally
     }
 
-    fn give_back<'a>(&self, spent: impl Iterator<Item = &'a Charge>, own: u64, asked: Moment) {
-        for (index, charge) in spent.enumerate() {
-            if own >> index & 1 == 1 {
-                self.cells.change_own(charge, |cell| cell.refund(&charge.quota, charge.cost, asked, self.clock.now()));
-            }
+    /// Takes each shadow charge by itself.
+    fn watch(&self, charges: &[Charge], asked: Moment, tally: &mut Tally) {
+        for (index, charge) in charges.iter().enumerate().filter(|(_, charge)| charge.mode == Mode::Shadow) {
+            self.take_one(index, charge, asked, tally);
         }
     }
+
+    fn take_one(&self, index: usize, charge: &Charge, asked: Moment, tally: &mut Tally) -> Home {
+        // The clock is read while the cell is locked: so no cell ever sees time go back.
+        let take = |cell: &mut Cell| cell.take(&charge.quota, charge.cost, self.clock.now());
+        let (home, standing) = self.cells.change(charge, asked, take);
+        tally.add(index, charge.mode, standing);
+        home
+    }
+
+    fn give_back(&self, charges: &[Charge], spent: ChargeSet, asked: Moment) {
+        for charge in spent.indices().filter_map(|index| charges.get(index)) {
+            self.cells.change_own(charge, |cell| cell.refund(&charge.quota, charge.cost, asked, self.clock.now()));
+        }
+    }
+}
+
+/// The charges that can refuse, with their places.
+fn enforced(charges: &[Charge]) -> impl Iterator<Item = (usize, &Charge)> {
+    charges.iter().enumerate().filter(|(_, charge)| charge.mode == Mode::Enforce)
 }
 
 impl Default for MemoryStore {
@@ -131,39 +152,4 @@ impl RateLimitStore for MemoryStore {
     fn take(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
         Answer::Now(Ok(self.decide(charges)))
     }
-}
-
-/// Keeps the charge that decides: the refused one with the longest wait, else the one with the smallest share left.
-#[derive(Default)]
-struct Tally(Option<(usize, Standing)>);
-
-impl Tally {
-    fn add(&mut self, index: usize, standing: Standing) {
-        if self.0.is_none_or(|(_, decided)| outweighs(&standing, &decided)) {
-            self.0 = Some((index, standing));
-        }
-    }
-
-    fn is_refused(&self) -> bool {
-        self.0.is_some_and(|(_, decided)| decided.wait.is_some())
-    }
-
-    fn verdict(&self) -> Verdict {
-        let nothing = Standing { limit: 0, remaining: 0, reset: Duration::ZERO, wait: None };
-        let (decided, standing) = self.0.unwrap_or((0, nothing));
-        Verdict {
-            admitted: standing.wait.is_none(),
-            decided,
-            limit: standing.limit.into(),
-            remaining: standing.remaining.into(),
-            reset: standing.reset,
-            wait: standing.wait.unwrap_or_default(),
-        }
-    }
-}
-
-fn outweighs(one: &Standing, other: &Standing) -> bool {
-    // None is less than any wait, so a refusal outweighs an admission. Shares are compared crosswise, without division.
-    let share = |of: &Standing, by: &Standing| u64::from(of.remaining) * u64::from(by.limit);
-    one.wait > other.wait || (one.wait.is_none() && other.wait.is_none() && share(one, other) < share(other, one))
 }

@@ -3,9 +3,9 @@
 //! A [`Rule`] says how much ([`Quota`]) whom (its key) may do. A request is charged under each of its route's rules; the
 //! [`RateLimitStore`] takes all charges in one step and answers with one [`Verdict`]; [`headers`] tells the client.
 //!
-//! What is where: [`Rate`] reads `100/min`; `quota` bounds the numbers; `token_bucket` and `fixed_window` are pure
-//! arithmetic on one `cell` and a given time; `cells` keeps a bounded number of them; `memory` makes a store
-//! of these.
+//! What is where: [`Rate`] reads `100/min`; `quota` bounds the numbers; `token_bucket`, `fixed_window` and `sliding_window`
+//! are pure arithmetic on one subject's `counters` and a given time, `sliding_log` on its log; a `cell` is one or the other;
+//! `cells` keeps a bounded number of them; `memory` makes a store of these, and `tally` a verdict.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -17,12 +17,16 @@ use crate::subject::{RuleId, Subject};
 
 mod cell;
 mod cells;
+mod counters;
 mod fixed_window;
 pub mod headers;
 mod memory;
 mod quota;
 mod rate;
 mod rule;
+mod sliding_log;
+mod sliding_window;
+mod tally;
 mod token_bucket;
 
 #[cfg(test)]
@@ -30,16 +34,20 @@ mod tests;
 
 pub use headers::{HeaderFamilies, Policies};
 pub use memory::{MemoryStore, Stats};
-pub use quota::{Algorithm, MAX_PERIOD, MIN_PERIOD, Quota};
+pub use quota::{Algorithm, MAX_LOG, MAX_PERIOD, MIN_PERIOD, Quota};
 pub use rate::{MAX_COUNT, Rate, RateError};
-pub use rule::{MAX_NAME, Rule};
+pub use rule::{MAX_NAME, Mode, Rule};
 
 /// Where limits are counted.
 ///
 /// `testing::limit::conformance` (feature `testing`) checks what is promised here; every implementation runs it.
 pub trait RateLimitStore: Send + Sync + 'static {
-    /// Takes the charges of one request: all hold together and are spent, or none is.
+    /// Takes the charges of one request: all that are enforced hold together and are spent, or none is.
     ///
+    /// - **Shadow** charges ([`Mode::Shadow`]) refuse nothing and are never in the way of others. When those that are enforced
+    ///   hold, each shadow charge is taken by itself: it is spent if it holds, and else is one of [`Verdict::would_refuse`]. So
+    ///   each is counted as if it were enforced beside them, and the only one that is new. When they do not hold, nothing is
+    ///   spent and nothing is said of shadow charges: the request would have been refused anyway.
     /// - **Atomic.** Under any concurrency no limit admits more than its quota. With one charge the store admits exactly
     ///   as many as fit; with several, two requests at the same instant may each find the other's spending in their way,
     ///   and a store may then refuse one that a global lock would have let in.
@@ -48,7 +56,8 @@ pub trait RateLimitStore: Send + Sync + 'static {
     /// - **Cost 0** asks whether a charge of 1 would be admitted, and spends nothing.
     /// - **A cost above the limit** is refused, always; its `wait` is the time in which the limit becomes whole.
     /// - **A changed quota** under the same rule reads what was counted under the new numbers, as no worse than a limit
-    ///   that is used up. A changed algorithm starts anew.
+    ///   that is used up. What one algorithm counted says nothing to another: a changed one starts anew, and when it is changed
+    ///   back goes on where it was.
     /// - No charges at all are admitted.
     ///
     /// # Errors
@@ -84,15 +93,17 @@ pub struct Charge {
     pub quota: Quota,
     /// How much; 0 asks whether a charge of 1 would be admitted and spends nothing.
     pub cost: u32,
+    /// Whether it can refuse.
+    pub mode: Mode,
 }
 
 /// What the store says to all charges of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether all charges held, and were spent.
+    /// Whether all charges that are enforced held, and were spent.
     pub admitted: bool,
     /// Which charge (index into what was asked) decided: the refused one with the longest wait, else the one with the
-    /// smallest share left. The numbers below are that charge's.
+    /// smallest share left. A shadow charge only where no other was asked. The numbers below are that charge's.
     pub decided: usize,
     /// The limit as headers show it: burst of a token bucket, count of a window. 0 when nothing was asked.
     pub limit: u64,
@@ -102,6 +113,39 @@ pub struct Verdict {
     pub reset: Duration,
     /// Until the request would be admitted if nobody else spent; zero when it was.
     pub wait: Duration,
+    /// Which shadow charges did not hold; none of a request that was refused.
+    pub would_refuse: ChargeSet,
+}
+
+/// Some of the first 64 charges that were asked, by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChargeSet(u64);
+
+impl ChargeSet {
+    /// No charge.
+    pub const EMPTY: Self = Self(0);
+
+    /// With the charge at `index`; one beyond the first 64 is left out.
+    #[must_use]
+    pub fn with(self, index: usize) -> Self {
+        let bit = u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index));
+        Self(self.0 | bit.unwrap_or_default())
+    }
+
+    /// Whether the charge at `index` is in it.
+    pub fn contains(self, index: usize) -> bool {
+        index < 64 && self.0 >> index & 1 == 1
+    }
+
+    /// Whether none is.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The indices of those in it, lowest first.
+    pub fn indices(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |index| self.contains(*index))
+    }
 }
 
 impl Verdict {

@@ -5,12 +5,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rate::{MAX_COUNT, Rate, written};
-use super::{Algorithm, Charge, Quota};
+use super::{Algorithm, Charge, MAX_LOG, Quota};
 use crate::source::{Facts, Source};
 use crate::subject::{RuleId, SubjectKey};
 
 /// The longest name of a rule, in bytes: it goes out in a header with each answer.
 pub const MAX_NAME: usize = 128;
+
+/// Whether a limit refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It counts and reports, and refuses nothing.
+    Shadow,
+}
+
+impl Mode {
+    /// Its name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+        }
+    }
+}
 
 /// A named limit: how much whom may do, and what a request costs.
 ///
@@ -34,6 +54,7 @@ pub struct Rule {
     algorithm: Algorithm,
     key: Source,
     cost: u32,
+    mode: Mode,
 }
 
 impl Rule {
@@ -48,6 +69,7 @@ impl Rule {
             algorithm: Algorithm::default(),
             key: Source::identity_or_client(),
             cost: 1,
+            mode: Mode::default(),
         }
     }
 
@@ -79,6 +101,13 @@ impl Rule {
         self
     }
 
+    /// Whether it refuses, instead of always.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -92,6 +121,16 @@ impl Rule {
     /// The number that the name stands for in subjects and stores.
     pub fn id(&self) -> RuleId {
         self.id
+    }
+
+    /// The rate as it was given.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Whether it only counts and reports.
+    pub fn is_shadow(&self) -> bool {
+        self.mode == Mode::Shadow
     }
 
     /// How much in which period.
@@ -117,7 +156,7 @@ impl Rule {
     /// What a request with these facts costs, and whom.
     pub fn charge(&self, key: &SubjectKey, facts: &Facts<'_>) -> Charge {
         let subject = self.key.subject(key, self.id, facts);
-        Charge { rule: self.id, subject, quota: self.quota(), cost: self.cost().get() }
+        Charge { rule: self.id, subject, quota: self.quota(), cost: self.cost().get(), mode: self.mode }
     }
 
     /// The most that can pass in any one period, as a sentence: what the algorithm promises, not what one hopes.
@@ -131,17 +170,32 @@ impl Rule {
                 "at most {} in any {period}: {count} at the end of one window + {count} at the start of the next",
                 2 * count
             ),
+            Algorithm::SlidingLog => format!("at most {limit} in any {period}, exactly"),
+            // What weighs anything weighs one at least: in a period the second half is one less.
+            Algorithm::SlidingWindow => format!(
+                "at most {} in any {period}: {count} at the end of one window + {} spread over the next; {count} in each window",
+                2 * count - 1,
+                count - 1
+            ),
             Algorithm::TokenBucket => {
                 format!("at most {} in any {period}: burst {limit} + refill {count}", limit + count)
             }
         }
     }
 
+    /// How many bytes one key can take beside its cell: eight for each that a sliding log remembers.
+    pub fn bytes_per_key(&self) -> u64 {
+        match self.algorithm {
+            Algorithm::SlidingLog => u64::from(self.quota().limit()) * 8,
+            Algorithm::FixedWindow | Algorithm::SlidingWindow | Algorithm::TokenBucket => 0,
+        }
+    }
+
     /// What is wrong with the rule, if anything is: a sentence for the operator.
     ///
     /// A name is 1 to [`MAX_NAME`] bytes of printable ASCII (it stands in headers, RFC 9651, section 3.3.3); burst and
-    /// cost are 1 to [`MAX_COUNT`]; a burst belongs to a token bucket and refills within 36 years; a cost above the limit
-    /// could never be paid.
+    /// cost are 1 to [`MAX_COUNT`]; a burst belongs to a token bucket and refills within 36 years; a sliding log counts at most
+    /// [`MAX_LOG`]; a cost above the limit could never be paid.
     pub fn problem(&self) -> Option<String> {
         let (quota, counts) = (self.quota(), 1..=MAX_COUNT);
         if !(1..=MAX_NAME).contains(&self.name.len()) || !self.name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
@@ -152,6 +206,9 @@ impl Rule {
         }
         if self.burst.is_some_and(|burst| !counts.contains(&burst)) || !counts.contains(&self.cost) {
             return Some(format!("burst and cost are counts from 1 to {MAX_COUNT}"));
+        }
+        if self.algorithm == Algorithm::SlidingLog && self.rate.count.get() > MAX_LOG {
+            return Some(format!("a sliding log remembers each request, and at most {MAX_LOG} in a period"));
         }
         if self.algorithm == Algorithm::TokenBucket && quota.limit() < quota.burst.get() {
             return Some(format!("a burst of {} at {} takes more than 36 years to refill", quota.burst, self.rate));
@@ -194,6 +251,11 @@ mod tests {
             rule("100/min").algorithm(Algorithm::FixedWindow).worst_case(),
             "at most 200 in any minute: 100 at the end of one window + 100 at the start of the next"
         );
+        assert_eq!(
+            rule("100/min").algorithm(Algorithm::SlidingWindow).worst_case(),
+            "at most 199 in any minute: 100 at the end of one window + 99 spread over the next; 100 in each window"
+        );
+        assert_eq!(rule("100/min").algorithm(Algorithm::SlidingLog).worst_case(), "at most 100 in any minute, exactly");
     }
 
     #[test]
@@ -203,6 +265,9 @@ mod tests {
             (rule("100/min").burst(20).costing(21), "can never be paid"),
             (rule("100/min").algorithm(Algorithm::FixedWindow).costing(101), "can never be paid"),
             (rule("100/min").algorithm(Algorithm::FixedWindow).burst(100), "token-bucket"),
+            (rule("1001/min").algorithm(Algorithm::SlidingLog), "at most 1000"),
+            (rule("100/min").algorithm(Algorithm::SlidingLog).burst(100), "token-bucket"),
+            (rule("100/min").algorithm(Algorithm::SlidingWindow).costing(101), "can never be paid"),
             (rule("100/min").burst(0), "counts from 1"),
             (rule("100/min").costing(0), "counts from 1"),
             (rule("1/366d").burst(40), "36 years"),

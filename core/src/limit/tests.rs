@@ -1,16 +1,17 @@
-//! The memory store as a whole, the arithmetic against models, and the headers.
+//! The memory store as a whole, cells, and the headers; the arithmetic against models is in `models`.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use proptest::prelude::*;
 
-use super::cell::Cell;
+use super::cell::{Cell, Standing};
 use super::*;
 use crate::subject::{SubjectHasher, SubjectKey};
 use crate::time::{Clock, ManualClock, Moment, UnixTime};
+
+mod models;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,7 +32,7 @@ fn charge(who: u64, quota: Quota) -> Charge {
     let rule = RuleId::of("test");
     let mut subject = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), rule);
     subject.text(0, &who.to_le_bytes());
-    Charge { rule, subject: subject.finish(), quota, cost: 1 }
+    Charge { rule, subject: subject.finish(), quota, cost: 1, mode: Mode::Enforce }
 }
 
 fn take(store: &MemoryStore, charges: &[Charge]) -> Verdict {
@@ -154,13 +155,29 @@ fn asking_makes_no_cell() {
 }
 
 #[test]
-fn a_changed_algorithm_starts_anew() {
+fn algorithms_are_counted_apart() {
     let (store, _) = store(10);
-    let bucket = charge(1, per_minute(1));
-    let window = Charge { quota: quota(Algorithm::FixedWindow, 1, 60 * SECOND, 1), ..bucket };
-    for charge in [bucket, window, bucket] {
-        assert!(take(&store, &[charge]).admitted);
-        assert!(!take(&store, &[charge]).admitted);
+    let under = |algorithm| charge(1, quota(algorithm, 1, 60 * SECOND, 1));
+    for algorithm in Algorithm::ALL {
+        assert!(take(&store, &[under(algorithm)]).admitted, "{algorithm:?} starts anew");
+        assert!(!take(&store, &[under(algorithm)]).admitted);
+    }
+    for algorithm in Algorithm::ALL {
+        assert!(!take(&store, &[under(algorithm)]).admitted, "{algorithm:?} goes on where it was");
+    }
+}
+
+/// A cell that holds what another algorithm keeps has spent nothing, and harms nobody.
+#[test]
+fn a_cell_of_another_algorithm_is_a_fresh_one() {
+    let (now, one) = (Moment::default() + 1_000 * SECOND, |algorithm| quota(algorithm, 1, 60 * SECOND, 1));
+    let (log, bucket) = (one(Algorithm::SlidingLog), one(Algorithm::TokenBucket));
+    let mut cell = Cell::default();
+    for quota in [log, bucket, log] {
+        assert_eq!(cell.peek(&quota, 1, now).wait, None);
+        cell.refund(&quota, 1, now, now);
+        assert_eq!(cell.take(&quota, 1, now).wait, None);
+        assert!(cell.take(&quota, 1, now).wait.is_some());
     }
 }
 
@@ -188,6 +205,57 @@ fn a_refund_does_not_give_back_what_time_gave_back() {
     assert_eq!(cell.peek(&quota, 1, at(60)), Cell::default().peek(&quota, 1, at(60)));
 }
 
+/// In a sliding window only what the current one counted comes back, and what the one before counted stays.
+#[test]
+fn a_refund_of_a_sliding_window_leaves_the_one_before() {
+    let quota = quota(Algorithm::SlidingWindow, 4, 60 * SECOND, 1);
+    let at = |secs: u64| Moment::default() + Duration::from_secs(1_200 + secs);
+    let mut cell = Cell::default();
+    let _ = cell.take(&quota, 2, at(0));
+    let before = cell.peek(&quota, 1, at(60));
+    let _ = cell.take(&quota, 1, at(60));
+    cell.refund(&quota, 2, at(59), at(60));
+    assert_eq!(cell.peek(&quota, 1, at(60)).remaining, 1, "spent in another window than was asked in");
+    cell.refund(&quota, 1, at(60), at(60));
+    assert_eq!(cell.peek(&quota, 1, at(60)), before);
+    assert_eq!(before.reset, 60 * SECOND);
+    cell.refund(&quota, 1, at(60), at(60));
+    assert_eq!(cell.peek(&quota, 1, at(60)), before, "there is nothing to give back");
+}
+
+/// Of a log the oldest since asking come back: what stays was spent no earlier than what was.
+#[test]
+fn a_refund_of_a_log_forgets_nothing_too_early() {
+    let quota = quota(Algorithm::SlidingLog, 4, 60 * SECOND, 1);
+    let at = |secs: u64| Moment::default() + Duration::from_secs(1_200 + secs);
+    let mut cell = Cell::default();
+    for secs in [0, 10, 20] {
+        let _ = cell.take(&quota, 1, at(secs));
+    }
+    cell.refund(&quota, 1, at(5), at(20));
+    assert_eq!(
+        cell.peek(&quota, 3, at(59)),
+        Standing { limit: 4, remaining: 2, reset: 21 * SECOND, wait: Some(SECOND) }
+    );
+    cell.refund(&quota, 9, at(5), at(20));
+    assert_eq!(cell.peek(&quota, 3, at(59)).remaining, 3);
+    cell.refund(&quota, 9, at(0), at(20));
+    assert!(cell.is_idle(at(20)));
+}
+
+/// Eight bytes for each that is remembered, and never more of them than the limit.
+#[test]
+fn a_log_takes_eight_bytes_for_each() {
+    let quota = quota(Algorithm::SlidingLog, MAX_LOG, 60 * SECOND, 1);
+    let mut cell = Cell::default();
+    for number in 0..3 * MAX_LOG {
+        let now = Moment::default() + SECOND + number * Duration::from_millis(1);
+        assert_eq!(cell.take(&quota, 1, now).wait.is_none(), number < MAX_LOG);
+        let Cell::Logged(log) = &cell else { panic!("a log") };
+        assert!(log.bytes() <= 8 * 2 * (number as usize + 1) && log.bytes() <= 8 * MAX_LOG as usize);
+    }
+}
+
 #[test]
 fn headers_tell_the_verdict() {
     let rules = [
@@ -202,6 +270,7 @@ fn headers_tell_the_verdict() {
         remaining: 0,
         reset: Duration::from_millis(1_400),
         wait: Duration::from_millis(1_001),
+        would_refuse: ChargeSet::EMPTY,
     };
     let mut headers = HeaderMap::new();
     policies.write(&refused, HeaderFamilies::default(), &mut headers);
@@ -238,138 +307,17 @@ fn the_longest_name_and_the_largest_numbers_fit_a_header() {
     let name = "\"".repeat(MAX_NAME);
     let policies = Policies::new(&[Arc::new(Rule::new(name, "1/s".parse().unwrap()))]);
     let most = Duration::MAX;
-    let verdict = Verdict { admitted: true, decided: 0, limit: u64::MAX, remaining: u64::MAX, reset: most, wait: most };
+    let verdict = Verdict {
+        admitted: true,
+        decided: 0,
+        limit: u64::MAX,
+        remaining: u64::MAX,
+        reset: most,
+        wait: most,
+        would_refuse: ChargeSet::EMPTY,
+    };
     let mut headers = HeaderMap::new();
     policies.write(&verdict, HeaderFamilies::default(), &mut headers);
     assert_eq!(headers["x-ratelimit-limit"], u64::MAX.to_string());
     assert!(headers["ratelimit"].to_str().unwrap().ends_with(&format!(";r={};t={}", u64::MAX, u64::MAX)));
-}
-
-fn any_algorithm() -> impl Strategy<Value = Algorithm> {
-    prop_oneof![Just(Algorithm::FixedWindow), Just(Algorithm::TokenBucket)]
-}
-
-/// Milliseconds to wait before each of some takes, and their costs.
-fn arrivals() -> impl Strategy<Value = Vec<(u64, u32)>> {
-    prop::collection::vec((prop_oneof![Just(0), 0_u64..50, 0_u64..3_000], 0_u32..4), 1..120)
-}
-
-/// What a bucket is: water that runs out evenly, in nanoseconds' worth.
-struct Leaky {
-    level: u128,
-    at: u64,
-}
-
-impl Leaky {
-    fn pours(&mut self, cost: u32, interval: u64, burst: u32, now: u64) -> bool {
-        self.level = self.level.saturating_sub(u128::from(now - self.at));
-        self.at = now;
-        let with = self.level + u128::from(cost.max(1)) * u128::from(interval);
-        let fits = with <= u128::from(burst) * u128::from(interval);
-        if fits && cost > 0 {
-            self.level = with;
-        }
-        fits
-    }
-}
-
-proptest! {
-    #[test]
-    fn a_bucket_is_the_model(count in 1_u32..40, burst in 1_u32..8, millis in 1_u64..5_000, arrivals in arrivals()) {
-        let (store, hand) = store(10);
-        let quota = quota(Algorithm::TokenBucket, count, Duration::from_millis(millis), burst);
-        let interval = (millis * 1_000_000).div_ceil(u64::from(count));
-        let (mut model, mut now) = (Leaky { level: 0, at: 0 }, 0);
-        for (gap, cost) in arrivals {
-            hand.advance(Duration::from_millis(gap));
-            now += gap * 1_000_000;
-            let verdict = take(&store, &[Charge { cost, ..charge(1, quota) }]);
-            prop_assert_eq!(verdict.admitted, model.pours(cost, interval, burst, now));
-            prop_assert_eq!(verdict.reset.as_nanos(), model.level);
-            prop_assert_eq!(u128::from(verdict.remaining), u128::from(burst) - model.level.div_ceil(interval.into()));
-            if !verdict.admitted && cost <= burst {
-                // The wait is the first nanosecond at which it would pass.
-                let (mut early, later) = (Leaky { level: model.level, at: now }, u64::try_from(verdict.wait.as_nanos()).unwrap());
-                prop_assert!(!early.pours(cost, interval, burst, now + later - 1));
-                prop_assert!(early.pours(cost, interval, burst, now + later));
-            }
-        }
-    }
-
-    #[test]
-    fn no_period_sees_more_than_the_worst_case(
-        algorithm in any_algorithm(), count in 1_u32..20, burst in 1_u32..20, millis in 1_u64..5_000, arrivals in arrivals(),
-    ) {
-        let (store, hand) = store(10);
-        let quota = quota(algorithm, count, Duration::from_millis(millis), burst);
-        let (mut passed, mut now) = (Vec::new(), 0);
-        for (gap, cost) in arrivals {
-            hand.advance(Duration::from_millis(gap));
-            now += gap;
-            if take(&store, &[Charge { cost, ..charge(1, quota) }]).admitted {
-                passed.push((now, cost));
-            }
-        }
-        for (start, _) in &passed {
-            let sum: u32 = passed.iter().filter(|(at, _)| (*start..*start + millis).contains(at)).map(|(_, cost)| cost).sum();
-            prop_assert!(sum <= count + quota.limit(), "{} in a period from {}", sum, start);
-        }
-    }
-
-    #[test]
-    fn a_window_counts_no_more_than_its_count(count in 1_u32..9, millis in 1_u64..5_000, arrivals in arrivals()) {
-        let (store, hand) = store(10);
-        let quota = quota(Algorithm::FixedWindow, count, Duration::from_millis(millis), 1);
-        let mut now = 1_800_000_000_000_u64;
-        let mut counted = std::collections::HashMap::<u64, u32>::new();
-        for (gap, cost) in arrivals {
-            hand.advance(Duration::from_millis(gap));
-            now += gap;
-            let used = counted.entry(now / millis).or_default();
-            let verdict = take(&store, &[Charge { cost, ..charge(1, quota) }]);
-            prop_assert_eq!(verdict.admitted, *used + cost.max(1) <= count);
-            *used += if verdict.admitted { cost } else { 0 };
-            prop_assert_eq!(verdict.remaining, u64::from(count - *used));
-            let rest = if *used == 0 { 0 } else { millis - now % millis };
-            prop_assert_eq!(verdict.reset, Duration::from_millis(rest));
-        }
-    }
-
-    #[test]
-    fn several_charges_are_one(arrivals in prop::collection::vec((0_u64..3_000, 0_u32..4, 0_u32..4), 1..60)) {
-        let (store, hand) = store(10);
-        let quotas = [per_minute(20), quota(Algorithm::FixedWindow, 5, 10 * SECOND, 1)];
-        let mut alone = [Cell::default(), Cell::default()];
-        let mut now = Moment::default() + 1_800_000_000 * SECOND;
-        for (gap, one, other) in arrivals {
-            let gap = Duration::from_millis(gap);
-            hand.advance(gap);
-            now = now + gap;
-            let costs = [one, other];
-            let charges = [0, 1].map(|i| Charge { cost: costs[i], ..charge(i as u64, quotas[i]) });
-            let fits = [0, 1].map(|i| alone[i].peek(&quotas[i], costs[i], now).wait.is_none()) == [true, true];
-            if fits {
-                for i in [0, 1] {
-                    let _ = alone[i].take(&quotas[i], costs[i], now);
-                }
-            }
-            prop_assert_eq!(take(&store, &charges).admitted, fits);
-        }
-    }
-
-    #[test]
-    fn no_numbers_panic(
-        algorithm in any_algorithm(), count in 1_u32.., burst in 1_u32.., secs in any::<u64>(), nanos in 0_u32..1_000_000_000,
-        takes in prop::collection::vec((any::<u64>(), any::<u32>()), 1..20),
-    ) {
-        let quota = quota(algorithm, count, Duration::new(secs, nanos), burst);
-        let mut cell = Cell::default();
-        let mut now = Moment::default();
-        for (at, cost) in takes {
-            now = now.max(Moment::from_nanos(at));
-            let standing = cell.take(&quota, cost, now);
-            prop_assert!(standing.remaining <= standing.limit);
-            cell.refund(&quota, cost, now, now);
-        }
-    }
 }

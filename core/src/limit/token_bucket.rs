@@ -1,8 +1,8 @@
 //! A bucket that refills evenly: the generic cell rate algorithm, in the arithmetic of the governor crate.
 //!
-//! governor decides; what it does not do, a cell of ours adds: a limiter is made on the stack for one decision, over a
-//! [`View`] of one cell and a clock whose origin is always the epoch. So a cell means the same to every quota and
-//! outlives a reload, and governor's own maps, which never forget a key, are not needed.
+//! governor decides; what it does not do, counters of ours add: a limiter is made on the stack for one decision, over a
+//! [`View`] of one subject's counters and a clock whose origin is always the epoch. So they mean the same to every quota and
+//! outlive a reload, and governor's own maps, which never forget a key, are not needed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -14,26 +14,31 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 
 use super::Quota;
-use super::cell::Cell;
+use super::counters::Counters;
 use crate::time::Moment;
 
 /// The end of the times that are counted with: the year 2262. With the bound on the time a bucket takes to fill, no sum
 /// of governor's leaves 64 bits.
 const LAST_NANOS: u64 = 1 << 63;
 
+/// A bucket is no emptier than one of its size can be.
+pub(super) fn settle(counters: &mut Counters, quota: &Quota, now: Moment) {
+    counters.set_whole(counters.whole().min(now + quota.whole_after()));
+}
+
 /// Takes `cost`, at most the quota's limit, from the bucket, or says how long to wait until it is in it.
-pub(super) fn spend(cell: &mut Cell, quota: &Quota, cost: NonZeroU32, now: Moment) -> Result<(), Duration> {
+pub(super) fn spend(counters: &mut Counters, quota: &Quota, cost: NonZeroU32, now: Moment) -> Result<(), Duration> {
     let Some(shape) = governor::Quota::with_period(quota.interval()) else {
         return Err(quota.whole_after()); // an interval is never zero
     };
     let shape = shape.allow_burst(NonZeroU32::new(quota.limit()).unwrap_or(NonZeroU32::MIN));
     let now = Nanos::new(now.as_nanos().min(LAST_NANOS));
-    let view = View(std::cell::Cell::new(Nanos::new(cell.whole.as_nanos())));
+    let view = View(std::cell::Cell::new(Nanos::new(counters.whole().as_nanos())));
     let clock = EpochThen { now, started: std::cell::Cell::new(false) };
     let limiter = RateLimiter::<NotKeyed, View, EpochThen, NoOpMiddleware<Nanos>>::new(shape, view, clock);
     match limiter.check_n(cost) {
         Ok(Ok(())) => {
-            cell.whole = Moment::from_nanos(limiter.into_state_store().0.get().as_u64());
+            counters.set_whole(Moment::from_nanos(limiter.into_state_store().0.get().as_u64()));
             Ok(())
         }
         Ok(Err(not_until)) => Err(not_until.wait_time_from(now)),
@@ -42,20 +47,20 @@ pub(super) fn spend(cell: &mut Cell, quota: &Quota, cost: NonZeroU32, now: Momen
 }
 
 /// How much is in the bucket.
-pub(super) fn remaining(cell: &Cell, quota: &Quota, now: Moment) -> u32 {
-    let missing = cell.whole.as_nanos().saturating_sub(now.as_nanos());
+pub(super) fn remaining(counters: &Counters, quota: &Quota, now: Moment) -> u32 {
+    let missing = counters.whole().as_nanos().saturating_sub(now.as_nanos());
     let whole = quota.fill_nanos().saturating_sub(missing) / quota.interval_nanos();
     u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
 /// Puts `cost` back, less what may have flowed in since it was taken: a bucket that became full meanwhile lost that, and
 /// nobody may have it a second time. Exact when no time has passed.
-pub(super) fn refund(cell: &mut Cell, quota: &Quota, cost: u32, since: Duration) {
+pub(super) fn refund(counters: &mut Counters, quota: &Quota, cost: u32, since: Duration) {
     let put_back = quota.interval().saturating_mul(cost).saturating_sub(since);
-    cell.whole = Moment::from_nanos(cell.whole.as_nanos().saturating_sub(crate::time::nanos(put_back)));
+    counters.set_whole(Moment::from_nanos(counters.whole().as_nanos().saturating_sub(crate::time::nanos(put_back))));
 }
 
-/// One cell as governor's state store: the time at which the bucket is full.
+/// One subject's counters as governor's state store: the time at which the bucket is full.
 struct View(std::cell::Cell<Nanos>);
 
 impl StateStore for View {

@@ -3,7 +3,8 @@
 //! It reads the configuration and the request, asks nobody and counts nothing: limits are asked of a fresh store, so what it
 //! prints are keys, costs and rules, not live counters.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
 use portcullis_core::auth::{Challenge, Scheme};
 use portcullis_core::headers::{Arrival, HeaderRules, Proto, Survey, Via};
+use portcullis_core::limit::Rule;
 use portcullis_core::plan::{Access, Plan, Rewrite, Split, Target, UpstreamIndex};
 use portcullis_core::rejection::Rejection;
 use portcullis_core::source::Facts;
@@ -20,7 +22,7 @@ use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 
 use super::{FAILED, WRONG, file_or_lesson, load, print, say};
-use crate::config::{Config, LoadOptions};
+use crate::config::{Config, LoadOptions, summary};
 use crate::inbound;
 
 #[derive(Debug, clap::Args)]
@@ -199,24 +201,36 @@ fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(),
     }
     let facts = routed.facts(admitted.identity.as_deref());
     for rule in &admitted.route.limits.rules {
-        let key = rule.key();
-        let value = key.text(&facts).or_else(|| facts.client.map(|client| client.to_string().into()));
-        row(
-            "limit",
-            &format!(
-                "{}: costs {}, counted by {} = {}; {}",
-                rule.name(),
-                rule.cost(),
-                key.chosen(&facts),
-                value.as_deref().unwrap_or("(no address)"),
-                rule.worst_case()
-            ),
-        );
+        row("limit", &limit(rule, &facts));
     }
     if admitted.route.limits.rules.is_empty() {
         row("limit", "none");
     }
     Ok(())
+}
+
+/// A limit: how much, whom this request counts as, and the most that can pass.
+fn limit(rule: &Rule, facts: &Facts<'_>) -> String {
+    let (name, cost) = (rule.name(), rule.cost());
+    let chosen = rule.key().chosen(facts);
+    let value = match &*chosen {
+        "client" => facts.client.map(client),
+        _ => rule.key().text(facts).map(Cow::into_owned),
+    };
+    let value = value.as_deref().unwrap_or("(no address)");
+    let (counting, worst_case) = (summary::counting(rule), summary::worst_case(rule));
+    format!("{name}: {counting}; costs {cost}, counted by {chosen} = {value}; {worst_case}")
+}
+
+/// A client as limits count it: an IPv6 address by its /64.
+fn client(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
 }
 
 fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {

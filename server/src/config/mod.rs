@@ -33,7 +33,7 @@ mod section;
 mod settings;
 mod span;
 mod suggest;
-mod summary;
+pub(crate) mod summary;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What `check` prints of a configuration that is in order.
 
+use portcullis_core::limit::{Algorithm, MemoryStore, Rule};
 use portcullis_core::plan::{Access, Rewrite, Route, Share, Target};
 
 use super::{Config, ListenAddress};
@@ -83,7 +84,7 @@ impl Config {
         let of_failures = self.plan.auths.iter().filter_map(|auth| auth.failures.as_ref());
         let mut lines: Vec<String> = Vec::new();
         for rule in of_routes.chain(of_failures) {
-            let line = format!("limit {} for each {}: {}", rule.name(), rule.key(), rule.worst_case());
+            let line = format!("limit {} for each {}: {}", rule.name(), rule.key(), worst_case(rule));
             if !lines.contains(&line) {
                 lines.push(line);
             }
@@ -94,4 +95,31 @@ impl Config {
 
 fn rewritten(rewrite: &Rewrite) -> &'static str {
     if *rewrite == Rewrite::Keep { "" } else { ", path rewritten" }
+}
+
+/// How a rule counts, as written: "100/min, token-bucket, burst 100".
+pub(crate) fn counting(rule: &Rule) -> String {
+    let quota = rule.quota();
+    let burst = match quota.algorithm {
+        Algorithm::TokenBucket => format!(", burst {}", quota.limit()),
+        _ => String::new(),
+    };
+    format!("{}, {}{burst}", rule.rate(), quota.algorithm.name())
+}
+
+/// The most that can pass, whether anything is refused at all, and the most memory where that depends on the rule.
+pub(crate) fn worst_case(rule: &Rule) -> String {
+    let mut text = rule.worst_case();
+    if rule.is_shadow() {
+        text.push_str("; in shadow: counted, refused never");
+    }
+    let bytes = rule.bytes_per_key();
+    if bytes > 0 {
+        let keys = MemoryStore::DEFAULT_CAPACITY as u64;
+        text.push_str(&format!(
+            "; in memory at most {bytes} bytes a key, {} MB with {keys} keys",
+            bytes * keys / 1_000_000
+        ));
+    }
+    text
 }

@@ -212,8 +212,8 @@ pub struct LimitRecord {
     pub name: Arc<str>,
     /// What it decided.
     pub outcome: LimitOutcome,
-    /// What is left of it after this request.
-    pub remaining: u64,
+    /// What is left of it after this request; not told of one that would refuse.
+    pub remaining: Option<u64>,
 }
 
 /// What the limits decided.
@@ -226,7 +226,7 @@ pub enum LimitOutcome {
     Refused,
     /// The store did not answer; what happened then is the status's business.
     StoreLost,
-    /// One did not hold, but it only watches.
+    /// All that are enforced held, and one in shadow did not.
     WouldRefuse,
 }
 

@@ -1,17 +1,33 @@
 //! Token buckets: a burst at once, then one at a time.
 
 use super::{Charge, Duration, SECOND, Suite, Verdict, bucket};
+use crate::limit::ChargeSet;
 
 impl Suite<'_> {
     pub(super) fn bucket_spends_its_burst_and_refills_one_at_a_time(&self) {
         let charge = self.charge("refill", bucket(10, 10, 3));
         let first = self.take(&[charge]);
-        let expected =
-            Verdict { admitted: true, decided: 0, limit: 3, remaining: 2, reset: SECOND, wait: Duration::ZERO };
+        let expected = Verdict {
+            admitted: true,
+            decided: 0,
+            limit: 3,
+            remaining: 2,
+            reset: SECOND,
+            wait: Duration::ZERO,
+            would_refuse: ChargeSet::EMPTY,
+        };
         assert_eq!(first, expected);
         self.admits(charge, [1, 0]);
         let refused = self.refuses(charge, SECOND);
-        let expected = Verdict { admitted: false, decided: 0, limit: 3, remaining: 0, reset: 3 * SECOND, wait: SECOND };
+        let expected = Verdict {
+            admitted: false,
+            decided: 0,
+            limit: 3,
+            remaining: 0,
+            reset: 3 * SECOND,
+            wait: SECOND,
+            would_refuse: ChargeSet::EMPTY,
+        };
         assert_eq!(refused, expected);
         self.driver.advance(SECOND / 2);
         self.refuses(charge, SECOND / 2);
@@ -34,14 +50,6 @@ impl Suite<'_> {
         self.admits(one, [1]);
         self.driver.advance(6 * SECOND);
         self.admits(seven, [0]);
-    }
-
-    pub(super) fn bucket_is_whole_after_an_hour(&self) {
-        let charge = self.charge("hour", bucket(60, 60, 5));
-        self.admits(charge, [4, 3, 2, 1, 0]);
-        self.driver.advance(3_600 * SECOND);
-        self.admits(charge, [4, 3, 2, 1, 0]);
-        self.refuses(charge, SECOND);
     }
 
     pub(super) fn bucket_keeps_what_is_spent_when_its_quota_changes(&self) {

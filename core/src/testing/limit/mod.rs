@@ -28,13 +28,18 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-mod both;
 mod bucket;
 mod concurrency;
+mod every;
+mod random;
+mod several;
+mod shadow;
+mod sliding_log;
+mod sliding_window;
 mod window;
 
 use crate::answer::Answer;
-use crate::limit::{Algorithm, Charge, Quota, RateLimitStore, StoreError, Verdict};
+use crate::limit::{Algorithm, Charge, Mode, Quota, RateLimitStore, StoreError, Verdict};
 use crate::subject::{RuleId, SubjectHasher, SubjectKey};
 
 /// How the suite drives a store.
@@ -57,7 +62,7 @@ pub trait Driver: Sync {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Runs the whole suite: about a thousand takes.
+/// Runs the whole suite: some thousands of takes.
 ///
 /// # Panics
 /// The store does not do what [`RateLimitStore`] promises.
@@ -66,17 +71,30 @@ pub fn conformance(driver: &dyn Driver) {
     suite.nothing_is_admitted_without_charge();
     suite.bucket_spends_its_burst_and_refills_one_at_a_time();
     suite.bucket_spends_costs_as_a_whole();
-    suite.bucket_is_whole_after_an_hour();
     suite.bucket_keeps_what_is_spent_when_its_quota_changes();
     suite.window_counts_to_its_end();
+    suite.window_is_aligned_to_the_epoch();
     suite.window_spends_costs_as_a_whole();
     suite.window_keeps_what_is_spent_when_its_quota_changes();
-    for algorithm in [Algorithm::FixedWindow, Algorithm::TokenBucket] {
+    suite.sliding_window_doubles_nothing_at_an_edge();
+    suite.sliding_window_spends_costs_as_a_whole();
+    suite.sliding_window_keeps_what_is_spent_when_its_quota_changes();
+    suite.sliding_log_is_exact();
+    suite.sliding_log_spends_costs_as_a_whole();
+    suite.sliding_log_keeps_what_is_spent_when_its_quota_changes();
+    for algorithm in Algorithm::ALL {
         suite.cost_zero_asks_and_spends_nothing(algorithm);
+        suite.a_refused_charge_costs_nothing(algorithm);
         suite.cost_above_the_limit_is_refused(algorithm);
         suite.subjects_are_counted_apart(algorithm);
+        suite.rules_are_counted_apart(algorithm);
+        suite.is_whole_after_days(algorithm);
         suite.all_charges_hold_or_none(algorithm);
         suite.the_charge_that_decides_is_named(algorithm);
+        suite.shadow_refuses_nothing(algorithm);
+        suite.shadow_counts_as_if_it_were_enforced(algorithm);
+        suite.shadows_are_taken_by_themselves(algorithm);
+        suite.random_takes_are_the_model(algorithm);
         suite.one_limit_admits_exactly_its_count_under_concurrency(algorithm);
         suite.several_limits_admit_no_more_under_concurrency(algorithm);
     }
@@ -88,7 +106,7 @@ struct Suite<'a> {
     key: SubjectKey,
 }
 
-/// So many in so many seconds, as a bucket (burst the same) or a window.
+/// So many in so many seconds; the burst of a bucket is the same.
 fn quota(algorithm: Algorithm, count: u32, secs: u64) -> Quota {
     let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
     Quota { count, period: Duration::from_secs(secs), burst: count, algorithm }
@@ -105,10 +123,15 @@ fn window(count: u32, secs: u64) -> Quota {
 impl Suite<'_> {
     /// A charge of 1 to a subject of its own: `who` is told apart by algorithm too.
     fn charge(&self, who: &str, quota: Quota) -> Charge {
-        let rule = RuleId::of(&format!("conformance {:?}", quota.algorithm));
+        self.charge_under(&format!("conformance {}", quota.algorithm.name()), who, quota)
+    }
+
+    /// The same under a rule of this name.
+    fn charge_under(&self, rule: &str, who: &str, quota: Quota) -> Charge {
+        let rule = RuleId::of(rule);
         let mut subject = SubjectHasher::new(&self.key, rule);
         subject.text(0, who.as_bytes());
-        Charge { rule, subject: subject.finish(), quota, cost: 1 }
+        Charge { rule, subject: subject.finish(), quota, cost: 1, mode: Mode::Enforce }
     }
 
     #[expect(clippy::expect_used, reason = "a suite fails by panicking")]

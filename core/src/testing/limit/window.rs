@@ -1,6 +1,7 @@
 //! Fixed windows: so many until the edge, then as many again.
 
 use super::{Charge, Duration, SECOND, Suite, Verdict, window};
+use crate::limit::ChargeSet;
 
 impl Suite<'_> {
     pub(super) fn window_counts_to_its_end(&self) {
@@ -8,8 +9,15 @@ impl Suite<'_> {
         let charge = self.charge("edge", window(3, 60));
         self.driver.advance(50 * SECOND);
         let first = self.take(&[charge]);
-        let expected =
-            Verdict { admitted: true, decided: 0, limit: 3, remaining: 2, reset: 10 * SECOND, wait: Duration::ZERO };
+        let expected = Verdict {
+            admitted: true,
+            decided: 0,
+            limit: 3,
+            remaining: 2,
+            reset: 10 * SECOND,
+            wait: Duration::ZERO,
+            would_refuse: ChargeSet::EMPTY,
+        };
         assert_eq!(first, expected);
         self.admits(charge, [1, 0]);
         let refused = self.refuses(charge, 10 * SECOND);
@@ -21,6 +29,17 @@ impl Suite<'_> {
         self.refuses(charge, 60 * SECOND);
         self.driver.advance(3_600 * SECOND);
         self.admits(charge, [2, 1, 0]);
+    }
+
+    pub(super) fn window_is_aligned_to_the_epoch(&self) {
+        // Whatever the time is, an hour of 3,600 seconds ends when a day of them does.
+        self.align(24 * 3_600);
+        let day = self.take(&[self.charge("aligned day", window(5, 24 * 3_600))]);
+        let hour = self.take(&[self.charge("aligned hour", window(5, 3_600))]);
+        assert_eq!((day.reset, hour.reset), (24 * 3_600 * SECOND, 3_600 * SECOND));
+        self.driver.advance(3_599 * SECOND);
+        let hour = self.take(&[self.charge("aligned hour", window(5, 3_600))]);
+        assert_eq!((hour.reset, hour.remaining), (SECOND, 3));
     }
 
     pub(super) fn window_spends_costs_as_a_whole(&self) {

@@ -4,13 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use portcullis_core::limit::{Algorithm, Rate, Rule};
-use portcullis_core::source::{self, Source};
+use portcullis_core::limit::{Algorithm, MAX_LOG, Mode, Rate, Rule};
 
-use super::Problems;
+use super::{Problems, limit_keys};
 use crate::config::problem::Problem;
 use crate::config::schema::limits::{Limit, Named, Use};
-use crate::config::span::{At, Text};
+use crate::config::span::{At, Span, Text};
 use crate::config::suggest::did_you_mean;
 
 /// The named limits.
@@ -106,7 +105,7 @@ fn rule(name: &str, limit: &Limit, problems: &mut Problems) -> Option<Rule> {
         let problem = Problem::error(&limit.span, "a limit needs a `rate`");
         problems.note(problem.accepted("`rate = \"100/min\"`"));
     }
-    let key = limit.key.get().map(|sources| key(sources, problems));
+    let key = limit.key.get().map(|sources| limit_keys::key(sources, problems));
     let mut rule = Rule::new(name, rate(limit.rate.get()?, problems)?);
     if let Some(key) = key {
         rule = rule.keyed_by(key?);
@@ -117,19 +116,29 @@ fn rule(name: &str, limit: &Limit, problems: &mut Problems) -> Option<Rule> {
     if let Some(cost) = limit.cost.get() {
         rule = rule.costing(cost.value);
     }
-    if limit.algorithm.get().is_some_and(|algorithm| algorithm.value == "fixed-window") {
-        rule = rule.algorithm(Algorithm::FixedWindow);
+    if let Some(written) = limit.algorithm.get() {
+        rule = rule.algorithm(Algorithm::ALL.into_iter().find(|known| known.name() == written.value)?);
+    }
+    if limit.mode.get().is_some_and(|mode| mode.value == Mode::Shadow.name()) {
+        rule = rule.mode(Mode::Shadow);
     }
     if let Some(why) = rule.problem() {
-        problems.note(Problem::error(place(limit), format!("this limit cannot work: {why}")));
+        problems.note(Problem::error(place(limit, &rule), format!("this limit cannot work: {why}")));
         return None;
     }
     Some(rule)
 }
 
 /// The key that is most likely at fault.
-fn place(limit: &Limit) -> &crate::config::span::Span {
-    limit.cost.get().or(limit.burst.get()).map_or(&limit.span, |at| &at.span)
+fn place<'l>(limit: &'l Limit, rule: &Rule) -> &'l Span {
+    let (burst, cost) = (limit.burst.get().map(|at| &at.span), limit.cost.get().map(|at| &at.span));
+    let quota = rule.quota();
+    match quota.algorithm {
+        Algorithm::SlidingLog if quota.count.get() > MAX_LOG => limit.rate.get().map(|rate| &rate.span),
+        Algorithm::TokenBucket => cost.or(burst),
+        _ => burst.or(cost),
+    }
+    .unwrap_or(&limit.span)
 }
 
 /// A rate.
@@ -143,41 +152,6 @@ pub(super) fn rate(text: &Text, problems: &mut Problems) -> Option<Rate> {
                 problem
                     .accepted("COUNT/PERIOD, such as \"100/s\", \"100/min\", \"1000/h\", \"5000/day\" or \"100/90s\""),
             );
-            None
-        }
-    }
-}
-
-/// Whom a limit counts.
-fn key(sources: &At<Vec<Text>>, problems: &mut Problems) -> Option<Source> {
-    if sources.value.is_empty() {
-        problems.note(Problem::error(&sources.span, "`key` names no source").accepted(source::ACCEPTED));
-        return None;
-    }
-    let parsed: Vec<Source> = sources.value.iter().filter_map(|text| one_source(text, problems)).collect();
-    (parsed.len() == sources.value.len()).then(|| Source::first_of(parsed))
-}
-
-fn one_source(text: &Text, problems: &mut Problems) -> Option<Source> {
-    const WORDS: [&str; 11] = [
-        "identity", "client", "claim:", "header:", "cookie:", "query:", "param:", "host", "path", "method", "everyone",
-    ];
-    match text.value.parse::<Source>() {
-        Ok(source) => {
-            if source.is_chosen_by_client() {
-                let title = format!("a client can choose its own `{}`, and so escape this limit", text.shown());
-                let warning = Problem::warning(&text.span, title).label("each new value is a new budget");
-                problems.note(warning.hint("count by \"identity\" or \"client\""));
-            }
-            Some(source)
-        }
-        Err(_) if text.unset => Some(Source::identity_or_client()),
-        Err(error) => {
-            let title =
-                if text.is_resolved() { format!("`{}` is not a source", text.shown()) } else { error.to_string() };
-            let kind = text.written.split_inclusive(':').next().unwrap_or_default();
-            let hint = did_you_mean(kind, WORDS).filter(|_| !WORDS.contains(&kind));
-            problems.note(Problem::error(&text.span, title).accepted(source::ACCEPTED).maybe_hint(hint));
             None
         }
     }

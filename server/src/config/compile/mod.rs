@@ -5,6 +5,7 @@ mod access;
 mod admin;
 mod auths;
 mod headers;
+mod limit_keys;
 mod limits;
 mod listen;
 mod log;

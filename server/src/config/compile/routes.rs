@@ -10,7 +10,7 @@ use portcullis_core::route::{Entry, HostPattern, Pattern, Table, Tie};
 use super::access::Verifiers;
 use super::limits::Rules;
 use super::target::Upstreams;
-use super::{Problems, names, rules, server};
+use super::{Problems, limit_keys, names, rules, server};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
 use crate::config::schema::limits::Use;
@@ -100,7 +100,7 @@ fn route(
     if access == Some(Access::Public) {
         rules::note_unverified(written, target.as_ref(), &request, &response, problems);
     }
-    let limits = limits(context, written, name, pattern, problems);
+    let limits = limits(context, written, name, (pattern, access.as_ref()), problems);
     let max_body_size = server::body_size(&written.max_body_size, context.max_body_size, problems);
     let keeps = written.encoded_slashes.get().is_some_and(|word| word.value == "keep");
     Some(Route {
@@ -121,7 +121,7 @@ fn limits(
     context: &Context<'_>,
     written: &Written,
     name: &str,
-    pattern: Option<&Pattern>,
+    known: (Option<&Pattern>, Option<&Access>),
     problems: &mut Problems,
 ) -> Option<Limits> {
     let (uses, span) = match &written.limits {
@@ -136,14 +136,7 @@ fn limits(
         return None;
     }
     for rule in &rules {
-        let absent = |param: &&str| pattern.is_some_and(|pattern| !pattern.has_param(param));
-        for param in rule.value.key().params().filter(absent) {
-            let title = format!(
-                "the limit `{}` counts by `param:{param}`, which this route's path does not have",
-                rule.value.name()
-            );
-            problems.note(Problem::error(&rule.span, title).also(&written.span, "this route"));
-        }
+        limit_keys::check(&rule.value, &rule.span, written, known, problems);
     }
     Some(Limits::new(rules.into_iter().map(|rule| rule.value).collect()))
 }

@@ -1,5 +1,7 @@
 //! `[limits.*]`, and the limits that stand inside a route.
 
+use portcullis_core::limit::{Algorithm, MAX_COUNT, Mode};
+
 use crate::config::section::{Harmless, Section};
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
@@ -18,6 +20,7 @@ pub(crate) struct Limit {
     pub(crate) burst: Given<At<u32>>,
     pub(crate) cost: Given<At<u32>>,
     pub(crate) key: Given<At<Vec<Text>>>,
+    pub(crate) mode: Given<At<&'static str>>,
     pub(crate) rate: Given<Text>,
     pub(crate) span: Span,
 }
@@ -51,20 +54,21 @@ impl Limit {
             burst: Given::Absent,
             cost: Given::Absent,
             key: Given::Absent,
+            mode: Given::Absent,
             span: rate.span.clone(),
             rate: Given::Value(rate),
         }
     }
 
     fn read(section: &mut Section<'_>) -> Self {
-        section.not_built("mode", Harmless::Word("enforce"));
         section.not_built("on_failure", Harmless::Empty);
         section.not_built("max_overshoot", Harmless::Zero);
         Self {
-            algorithm: section.word("algorithm", &["token-bucket", "fixed-window"], &["sliding-window", "sliding-log"]),
-            burst: section.integer("burst", 1..=portcullis_core::limit::MAX_COUNT),
+            algorithm: section.word("algorithm", &Algorithm::ALL.map(Algorithm::name), &[]),
+            burst: section.integer("burst", 1..=MAX_COUNT),
             cost: section.value("cost").and_then(cost),
             key: section.texts("key"),
+            mode: section.word("mode", &[Mode::Enforce.name(), Mode::Shadow.name()], &[]),
             rate: section.text("rate"),
             span: section.span.clone(),
         }
@@ -77,7 +81,7 @@ fn cost(value: Value<'_>) -> Given<At<u32>> {
     if is_expression {
         return value.not_built("an expression as `cost`", "write a whole number");
     }
-    value.integer(1..=portcullis_core::limit::MAX_COUNT)
+    value.integer(1..=MAX_COUNT)
 }
 
 impl Use {

@@ -45,7 +45,9 @@ fn decided(out: &mut Vec<u8>, record: &Record) {
     if let Some(limit) = &record.limit {
         text(out, r#","limit":"#, Some(&limit.name));
         word(out, r#","limit_outcome":"#, Some(limit.outcome.code()));
-        number(out, r#","limit_remaining":"#, limit.remaining);
+        if let Some(remaining) = limit.remaining {
+            number(out, r#","limit_remaining":"#, remaining);
+        }
     }
 }
 

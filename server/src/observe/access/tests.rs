@@ -39,7 +39,7 @@ fn full() -> Record {
     record.route = Some(metrics.route("orders"));
     record.auth = Some(AuthOutcome::Accepted);
     record.identity = Some(Arc::new(Identity::new("users", "alice", Default::default(), None).unwrap()));
-    record.limit = Some(LimitRecord { name: "per-user".into(), outcome: LimitOutcome::Admitted, remaining: 99 });
+    record.limit = Some(LimitRecord { name: "per-user".into(), outcome: LimitOutcome::Admitted, remaining: Some(99) });
     record.upstream = Some(metrics.upstream("orders"));
     record.breaker = Some(BreakerState::HalfOpen);
     record.endpoint = Some("127.0.0.1:7011".into());
@@ -126,7 +126,7 @@ fn the_longest_line_fits() {
     }
     record.identity = Some(Arc::new(Identity::new(long.as_str(), "\"".repeat(256), Default::default(), None).unwrap()));
     record.limit =
-        Some(LimitRecord { name: long.as_str().into(), outcome: LimitOutcome::StoreLost, remaining: u64::MAX });
+        Some(LimitRecord { name: long.as_str().into(), outcome: LimitOutcome::StoreLost, remaining: Some(u64::MAX) });
     record.endpoint = Some(long.as_str().into());
     record.until_head = Some(Duration::MAX);
     for form in [Format::Json, PLAIN] {

@@ -61,7 +61,9 @@ fn asked_and_decided(out: &mut Vec<u8>, record: &Record) {
     if let Some(limit) = &record.limit {
         pair(out, "limit", Some(&limit.name));
         pair(out, "limit_outcome", Some(limit.outcome.code()));
-        number(out, "limit_remaining", limit.remaining);
+        if let Some(remaining) = limit.remaining {
+            number(out, "limit_remaining", remaining);
+        }
     }
 }
 

@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use super::names::{NONE, RouteSeries, Series, UpstreamSeries};
+use super::names::{LimitSeries, NONE, RouteSeries, Series, UpstreamSeries};
 
-/// What one thread counted: plain integers, by number of route and upstream, as far as the thread met them.
+/// What one thread counted: plain integers, by number of route, limit and upstream, as far as the thread met them.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
+    pub(super) limits: Vec<LimitCounts>,
     pub(super) routes: Vec<RouteCounts>,
     pub(super) upstreams: Vec<UpstreamCounts>,
     pub(super) endings: Tally,
 }
 
 impl Counts {
+    pub(super) fn limit(&mut self, limit: &LimitSeries) -> &mut LimitCounts {
+        place(&mut self.limits, Some(&limit.0))
+    }
+
     pub(super) fn route(&mut self, route: Option<&RouteSeries>) -> &mut RouteCounts {
         place(&mut self.routes, route.map(|route| &route.0))
     }
@@ -24,6 +29,8 @@ impl Counts {
     /// Adds what another thread counted.
     pub(super) fn merge(&mut self, other: &Self) {
         self.endings.merge(&other.endings);
+        grow(&mut self.limits, other.limits.len());
+        self.limits.iter_mut().zip(&other.limits).for_each(|(mine, other)| mine.merge(other));
         grow(&mut self.routes, other.routes.len());
         self.routes.iter_mut().zip(&other.routes).for_each(|(mine, other)| mine.merge(other));
         grow(&mut self.upstreams, other.upstreams.len());
@@ -41,6 +48,20 @@ fn place<'a, T: Default>(all: &'a mut Vec<T>, series: Option<&Series>) -> &'a mu
 fn grow<T: Default>(all: &mut Vec<T>, len: usize) {
     if all.len() < len {
         all.resize_with(len, T::default);
+    }
+}
+
+/// What one limit refused.
+#[derive(Debug, Default)]
+pub(super) struct LimitCounts {
+    pub(super) refused: u64,
+    pub(super) would_refuse: u64,
+}
+
+impl LimitCounts {
+    fn merge(&mut self, other: &Self) {
+        self.refused += other.refused;
+        self.would_refuse += other.would_refuse;
     }
 }
 

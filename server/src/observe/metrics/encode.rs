@@ -9,14 +9,15 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Metrics;
-use super::counts::{CLASSES, Counts, FAILURES, RouteCounts, UpstreamCounts};
+use super::counts::{CLASSES, Counts, FAILURES, LimitCounts, RouteCounts, UpstreamCounts};
 use super::page::Page;
 use super::readings::{Readings, UpstreamReading};
-use crate::observe::record::BreakerState;
+use crate::observe::record::{BreakerState, LimitOutcome};
 
 /// Everything that one scrape shows.
 #[derive(Debug)]
 pub(super) struct Scrape {
+    limits: Vec<(Arc<str>, LimitCounts)>,
     routes: Vec<(Arc<str>, RouteCounts)>,
     upstreams: Vec<(Arc<str>, UpstreamCounts)>,
     endings: Vec<(&'static str, u64)>,
@@ -40,13 +41,16 @@ struct Process {
 impl Scrape {
     pub(super) fn new(metrics: &Metrics, mut counts: Counts, readings: Readings) -> Self {
         let (routes, upstreams) = (metrics.routes.labels(), metrics.upstreams.labels());
+        let limits = metrics.limits.labels();
+        counts.limits.resize_with(limits.len(), LimitCounts::default);
         counts.routes.resize_with(routes.len(), RouteCounts::default);
         counts.upstreams.resize_with(upstreams.len(), UpstreamCounts::default);
         let process = &metrics.process;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Self {
             routes: routes.into_iter().zip(counts.routes).collect(),
-            // An attempt always has an upstream.
+            // An attempt always has an upstream, and a refusal of a limit the limit.
+            limits: limits.into_iter().zip(counts.limits).skip(1).collect(),
             upstreams: upstreams.into_iter().zip(counts.upstreams).skip(1).collect(),
             endings: counts.endings.iter().collect(),
             process: Process {
@@ -58,7 +62,7 @@ impl Scrape {
                 last_reload_ok: (!process.last_reload_failed.load(Ordering::Relaxed)).into(),
                 config_loaded: read(&process.config_loaded),
                 config_hash: read(&process.config_hash),
-                folded: metrics.routes.folded() + metrics.upstreams.folded(),
+                folded: metrics.limits.folded() + metrics.routes.folded() + metrics.upstreams.folded(),
             },
             readings,
         }
@@ -79,6 +83,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(&mut encoder);
         self.routes(page)?;
+        self.limits(page)?;
         self.upstreams(page)?;
         self.upstream_states(page)?;
         self.process(page)
@@ -120,6 +125,20 @@ impl Scrape {
         page.counters(
             ("portcullis_endings", "Requests by why they ended", None),
             self.endings.iter().map(|(ending, count)| ([("ending", *ending)], *count)),
+        )
+    }
+
+    /// Both outcomes of each limit, though a limit has but one mode: a reload may change it.
+    fn limits(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        page.counters(
+            ("portcullis_limit_refusals", "Requests that a limit refused, or in shadow would have", None),
+            self.limits.iter().flat_map(|(name, counts)| {
+                let label = |outcome: LimitOutcome| [("limit", &**name), ("outcome", outcome.code())];
+                [
+                    (label(LimitOutcome::Refused), counts.refused),
+                    (label(LimitOutcome::WouldRefuse), counts.would_refuse),
+                ]
+            }),
         )
     }
 

@@ -1,8 +1,8 @@
 //! Counts of everything, kept where nobody contends for them and added up when they are read.
 //!
-//! A thread counts in its own shard, plain integers behind a lock that nobody else takes but a scrape. A route or an
-//! upstream is a number there, found once when a plan is made ([`Metrics::route`], [`Metrics::upstream`]); the same name
-//! has the same number after a reload. What has a state rather than a count (pools, breakers, the limit store) is not
+//! A thread counts in its own shard, plain integers behind a lock that nobody else takes but a scrape. A route, a limit
+//! or an upstream is a number there, found once when a plan is made ([`Metrics::route`], [`Metrics::limit`],
+//! [`Metrics::upstream`]); the same name has the same number after a reload. What has a state rather than a count (pools, breakers, the limit store) is not
 //! kept twice: whoever scrapes brings it as [`Readings`].
 //!
 //! Labels are names from the configuration and words of closed sets, never what a client chose. After
@@ -27,7 +27,7 @@ mod page;
 mod readings;
 
 pub use counts::AttemptOutcome;
-pub use names::{RouteSeries, UpstreamSeries};
+pub use names::{LimitSeries, RouteSeries, UpstreamSeries};
 pub use readings::{Readings, UpstreamReading};
 
 /// What the text that [`Metrics::encode`] makes is, for its `Content-Type`: OpenMetrics 1.0.
@@ -37,6 +37,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub struct Metrics {
     shards: Sharded<Counts>,
+    limits: Names,
     routes: Names,
     upstreams: Names,
     process: Process,
@@ -57,17 +58,23 @@ struct Process {
 }
 
 impl Metrics {
-    /// How many different names of routes, and of upstreams, have series of their own, as long as the process lives.
+    /// How many different names of routes, of limits, and of upstreams, have series of their own, as long as the process lives.
     pub const MAX_NAMES: usize = 4096;
 
     /// All at nought; `clock` says when the process began.
     pub fn new(clock: &Clock) -> Self {
         Self {
             shards: Sharded::new(Counts::default),
+            limits: Names::default(),
             routes: Names::default(),
             upstreams: Names::default(),
             process: Process { started: clock.unix(), ..Process::default() },
         }
+    }
+
+    /// The series of the limit called `name`. For when a plan is made: it takes a lock.
+    pub fn limit(&self, name: &str) -> LimitSeries {
+        self.limits.find(name).into()
     }
 
     /// The series of the route called `name`. For when a plan is made: it takes a lock.
@@ -95,6 +102,16 @@ impl Metrics {
         if let (Some(upstream), Some(until_head)) = (&record.upstream, record.until_head) {
             counts.upstream(upstream).until_head.add(until_head);
         }
+    }
+
+    /// Counts a request that a limit refused.
+    pub fn limit_refused(&self, limit: &LimitSeries) {
+        self.shards.mine().limit(limit).refused += 1;
+    }
+
+    /// Counts a request that a limit in shadow would have refused.
+    pub fn limit_would_refuse(&self, limit: &LimitSeries) {
+        self.shards.mine().limit(limit).would_refuse += 1;
     }
 
     /// Counts one attempt at an upstream.

@@ -26,6 +26,10 @@ pub struct RouteSeries(pub(super) Series);
 #[derive(Clone)]
 pub struct UpstreamSeries(pub(super) Series);
 
+/// Where the refusals of one limit are counted.
+#[derive(Clone)]
+pub struct LimitSeries(pub(super) Series);
+
 impl RouteSeries {
     /// The route's name, which a shared series does not have in metrics.
     pub fn name(&self) -> &str {
@@ -40,6 +44,12 @@ impl UpstreamSeries {
     }
 }
 
+impl From<Series> for LimitSeries {
+    fn from(series: Series) -> Self {
+        Self(series)
+    }
+}
+
 impl From<Series> for Arc<RouteSeries> {
     fn from(series: Series) -> Self {
         Self::new(RouteSeries(series))
@@ -49,6 +59,12 @@ impl From<Series> for Arc<RouteSeries> {
 impl From<Series> for Arc<UpstreamSeries> {
     fn from(series: Series) -> Self {
         Self::new(UpstreamSeries(series))
+    }
+}
+
+impl fmt::Debug for LimitSeries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LimitSeries({})", self.0.name)
     }
 }
 
