@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use portcullis_core::Answer;
 use portcullis_core::auth::{IdentityHeaders, JwtVerifier, TokenVerifier, bearer};
 use portcullis_core::headers::{self, Forwarding, Proto};
-use portcullis_core::limit::{MemoryStore, RateLimitStore, Rule};
+use portcullis_core::limit::{Algorithm, HeaderFamilies, MemoryStore, Policies, RateLimitStore, Rule};
 use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
 use portcullis_core::source::{Facts, Source};
 use portcullis_core::subject::SubjectKey;
@@ -75,20 +75,11 @@ fn limit(c: &mut Criterion) {
         Rule::new("two", rate).keyed_by(Source::identity_or_client()),
         Rule::new("three", rate).keyed_by(Source::identity_or_client()),
     ];
-    let facts = |client: u32| Facts {
-        client: Some(IpAddr::V4(Ipv4Addr::from(client))),
-        headers: &headers,
-        host: "shop.test",
-        identity: None,
-        method: &Method::GET,
-        params: Params::EMPTY,
-        path: "/orders/7",
-        query: None,
-    };
     for (name, rules) in [("one limit", &rules[..1]), ("three limits", &rules[..])] {
         c.bench_function(&format!("limit/{name}"), |b| {
             b.iter(|| {
-                let charges: [_; 3] = std::array::from_fn(|i| rules.get(i).map(|rule| rule.charge(&key, &facts(7))));
+                let charges: [_; 3] =
+                    std::array::from_fn(|i| rules.get(i).map(|rule| rule.charge(&key, &facts(&headers, 7))));
                 let charges: Vec<_> = charges.into_iter().flatten().collect();
                 now(store.take(black_box(&charges)))
             });
@@ -98,9 +89,54 @@ fn limit(c: &mut Criterion) {
     c.bench_function("limit/a new client each time", |b| {
         b.iter(|| {
             client = client.wrapping_add(1);
-            now(store.take(&[rules[0].charge(&key, &facts(client))]))
+            now(store.take(&[rules[0].charge(&key, &facts(&headers, client))]))
         });
     });
+}
+
+fn limit_by_algorithm_and_size(c: &mut Criterion) {
+    let (store, key, headers) = (MemoryStore::new(), SubjectKey::random(), HeaderMap::new());
+    let Ok(slow) = "1000/day".parse() else { return };
+    for algorithm in Algorithm::ALL {
+        let rule = Rule::new("algorithm", slow).algorithm(algorithm);
+        c.bench_function(&format!("limit/{}", algorithm.name()), |b| {
+            b.iter(|| now(store.take(&[rule.charge(&key, &facts(&headers, black_box(7)))])));
+        });
+    }
+    for clients in [1, 1_000, 1_000_000] {
+        let (store, rule) = (MemoryStore::new(), Rule::new("among", slow));
+        (0..clients).for_each(|client| drop(now(store.take(&[rule.charge(&key, &facts(&headers, client))]))));
+        let mut random = 1_u32;
+        c.bench_function(&format!("limit/among {clients} clients"), |b| {
+            b.iter(|| {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                now(store.take(&[rule.charge(&key, &facts(&headers, (random >> 8) % clients))]))
+            });
+        });
+    }
+    let told = [Arc::new(Rule::new("per-user", slow))];
+    if let Some(Ok(verdict)) = now(store.take(&[told[0].charge(&key, &facts(&headers, 7))])) {
+        let (policies, mut fields) = (Policies::new(&told), HeaderMap::with_capacity(16));
+        c.bench_function("limit/headers", |b| {
+            b.iter(|| {
+                fields.clear();
+                policies.write(black_box(&verdict), HeaderFamilies::default(), &mut fields);
+            });
+        });
+    }
+}
+
+fn facts(headers: &HeaderMap, client: u32) -> Facts<'_> {
+    Facts {
+        client: Some(IpAddr::V4(Ipv4Addr::from(client))),
+        headers,
+        host: "shop.test",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/orders/7",
+        query: None,
+    }
 }
 
 fn pick(c: &mut Criterion) {
@@ -155,5 +191,5 @@ fn fields(c: &mut Criterion) {
     });
 }
 
-criterion_group!(policies, route, authenticate, limit, pick, fields);
+criterion_group!(policies, route, authenticate, limit, limit_by_algorithm_and_size, pick, fields);
 criterion_main!(policies);

@@ -258,6 +258,55 @@ fn explain_says_why() {
     assert!(code == Some(1) && told.contains("400"), "{told}");
 }
 
+/// Each limit with its numbers, whom the request counts as, and the most that can pass; check says it for every client.
+#[test]
+fn explain_and_check_say_what_limits_do() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        folder.path(),
+        r#"
+        [limits.bucket]
+        rate = "100/min"
+        burst = 20
+        cost = 2
+        [limits.log]
+        rate = "50/h"
+        algorithm = "sliding-log"
+        key = "header:x-tenant"
+        mode = "shadow"
+        [limits.window]
+        rate = "7/day"
+        algorithm = "sliding-window"
+        key = ["cookie:s", "query:q"]
+        [[routes]]
+        path = "/**"
+        respond = { status = 200 }
+        limits = ["bucket", "log", "window"]
+        "#,
+    );
+    let lines = [
+        "bucket: 100/min, token-bucket, burst 20; costs 2, counted by client = 2001:db8:1:2::/64; \
+         at most 120 in any minute: burst 20 + refill 100",
+        "log: 50/h, sliding-log; costs 1, counted by header:x-tenant = acme; at most 50 in any hour, exactly; \
+         in shadow: counted, refused never; in memory at most 400 bytes a key, 400 MB with 1000000 keys",
+        "window: 7/day, sliding-window; costs 1, counted by query:q = 5; \
+         at most 13 in any day: 7 at the end of one window + 6 spread over the next; 7 in each window",
+    ];
+    let output = portcullis(
+        &["explain", "GET", "/?q=5", "-H", "x-tenant: acme", "--client", "2001:db8:1:2:3::4"],
+        folder.path(),
+    );
+    let told = text(&output.stdout);
+    for line in lines {
+        assert!(told.lines().any(|told| told.trim_start() == format!("limit  {line}")), "{line} in\n{told}");
+    }
+    let output = portcullis(&["check"], folder.path());
+    let told = text(&output.stdout);
+    let line = "limit log for each header:x-tenant: at most 50 in any hour, exactly; in shadow: counted, refused never; \
+                in memory at most 400 bytes a key, 400 MB with 1000000 keys";
+    assert!(told.lines().any(|told| told == line), "{told}");
+}
+
 #[test]
 fn explain_tells_of_splits_redirects_and_rules() {
     let folder = tempfile::tempdir().unwrap();

@@ -28,8 +28,12 @@ const SHARDS: usize = 512;
 const CELLS_A_QUEUE: usize = 1024;
 const MOST_QUEUES: usize = 64;
 
-/// How many cells each call looks at. Two, so that the map does not grow for ever while every second cell is whole.
+/// How many cells a new one looks at. Two, so that the map does not grow for ever while every second cell is whole.
 const LOOKS: usize = 2;
+
+/// One call of so many looks at as many cells, though it makes none: what is whole goes away while nobody new comes, and
+/// a call among a million keys is not mostly cache misses for the sake of others.
+const CALLS_A_SWEEP: u64 = 4;
 
 /// How many a call looks at that finds no room for a new subject.
 const LOOKS_FOR_ROOM: usize = 16;
@@ -83,6 +87,7 @@ impl Cells {
         if let Some(done) = self.change_known(place(charge, charge.subject), &change) {
             return (Home::Own, done);
         }
+        self.sweep_some(LOOKS, now, anywhere(charge, now));
         if self.reserve(now) {
             return (Home::Own, self.change_or_make(place(charge, charge.subject), &change));
         }
@@ -109,9 +114,12 @@ impl Cells {
         self.change_known(place(charge, charge.subject), &change);
     }
 
-    /// Drops a few cells that are whole at `now`, wherever they are: `anywhere` is a number that differs from call to call.
-    pub(super) fn sweep(&self, now: Moment, anywhere: u64) {
-        self.sweep_some(LOOKS, now, anywhere);
+    /// Now and then drops a few cells that are whole at `now`, wherever they are.
+    pub(super) fn sweep(&self, first: &Charge, now: Moment) {
+        let anywhere = anywhere(first, now);
+        if anywhere.is_multiple_of(CALLS_A_SWEEP) {
+            self.sweep_some(LOOKS, now, anywhere);
+        }
     }
 
     fn change_known<T>(&self, subject: Subject, change: &impl Fn(&mut Cell) -> T) -> Option<T> {
@@ -145,14 +153,13 @@ impl Cells {
     /// Whether there is room for one more cell, or some can be made.
     fn has_room(&self, now: Moment) -> bool {
         if self.len() >= self.capacity {
-            self.sweep_some(LOOKS_FOR_ROOM, now, now.as_nanos() ^ self.overflowed());
+            self.sweep_some(LOOKS_FOR_ROOM, now, spread(now.as_nanos() ^ self.overflowed()));
         }
         self.len() < self.capacity
     }
 
     fn sweep_some(&self, looks: usize, now: Moment, anywhere: u64) {
-        // Spread by a multiplication, and taken from the top where it mixes best.
-        let start = anywhere.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let start = anywhere / CALLS_A_SWEEP;
         for number in (start..).take(looks) {
             // A queue in use is somebody else's to sweep.
             let oldest = self.queue(number).and_then(|queue| queue.try_lock().ok()?.pop_front());
@@ -203,6 +210,17 @@ impl Cells {
         let queues: usize = self.queues.iter().map(|queue| queue.lock().unwrap().capacity()).sum();
         self.map.capacity() * 8 / 7 * (size_of::<(Subject, Cell)>() + 1) + queues * size_of::<Subject>()
     }
+}
+
+/// A number that differs from call to call, so that all cells come up, whoever is asking: of the subject and the time.
+#[expect(clippy::cast_possible_truncation, reason = "any bits do")]
+fn anywhere(charge: &Charge, now: Moment) -> u64 {
+    spread(charge.subject.as_u128() as u64 ^ now.as_nanos())
+}
+
+/// Spread by a multiplication, and taken from the top where it mixes best.
+fn spread(number: u64) -> u64 {
+    number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
 /// Under what the cell of `subject` is kept: what one algorithm counted says nothing to another.

@@ -159,12 +159,17 @@ fn number(number: u64) -> HeaderValue {
 }
 
 /// The numbers from 0 to 999, three digits each: most of what is told is below a thousand, and need not be written anew.
+const DIGITS: &str = match std::str::from_utf8(&DIGIT_BYTES) {
+    Ok(digits) => digits,
+    Err(_) => "",
+};
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     reason = "digits, in an array of their number, worked out by the compiler"
 )]
-static DIGITS: [u8; 3 * 1_000] = {
+static DIGIT_BYTES: [u8; 3 * 1_000] = {
     let mut digits = [0; 3 * 1_000];
     let mut number = 0;
     while number < 1_000 {
@@ -184,7 +189,7 @@ fn small(number: u64) -> Option<&'static str> {
         10..100 => 2,
         _ => 3,
     };
-    std::str::from_utf8(DIGITS.get(end - digits..end)?).ok()
+    DIGITS.get(end - digits..end)
 }
 
 /// The longest name, all of it escaped, and two numbers.

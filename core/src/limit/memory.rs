@@ -62,9 +62,7 @@ impl MemoryStore {
     fn decide(&self, charges: &[Charge]) -> Verdict {
         let asked = self.clock.now();
         if let Some(first) = charges.first() {
-            // The subject and the time together differ from call to call, so that all cells come up, whoever is asking.
-            #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
-            self.cells.sweep(asked, first.subject.as_u128() as u64 ^ asked.as_nanos());
+            self.cells.sweep(first, asked);
         }
         if let [Charge { cost: 0, .. }] = charges {
             // A question leaves no trace.

@@ -110,7 +110,7 @@ fn under_concurrency_every_cell_is_counted_and_queued_once() {
                 for step in 0..2_000_u64 {
                     let now = Moment::default() + Duration::from_millis(10 * step);
                     let charge = charge((step * (thread + 1)) % 97, per_minute(100));
-                    cells.sweep(now, step ^ thread);
+                    cells.sweep(&charge, now);
                     cells.change(&charge, now, |cell| cell.take(&charge.quota, 1, now));
                 }
             });
