@@ -174,9 +174,12 @@ proptest! {
     }
 
     #[test]
-    fn several_charges_are_one(arrivals in prop::collection::vec((0_u64..3_000, 0_u32..4, 0_u32..4), 1..60)) {
+    fn several_charges_are_one(
+        algorithms in [any_algorithm(), any_algorithm()],
+        arrivals in prop::collection::vec((0_u64..3_000, 0_u32..4, 0_u32..4), 1..60),
+    ) {
         let (store, hand) = store(10);
-        let quotas = [per_minute(20), quota(Algorithm::FixedWindow, 5, 10 * SECOND, 1)];
+        let quotas = [quota(algorithms[0], 20, 60 * SECOND, 20), quota(algorithms[1], 5, 10 * SECOND, 3)];
         let mut alone = [Cell::default(), Cell::default()];
         let mut now = Moment::default() + 1_800_000_000 * SECOND;
         for (gap, one, other) in arrivals {

@@ -135,6 +135,8 @@ fn limits(
         problems.note(Problem::error(span, title).accepted(format!("at most {}", Limits::MOST)));
         return None;
     }
+    // What [defaults] gives to all routes need not fit each of them.
+    let known = (known.0, known.1.filter(|_| !written.limits.is_absent()));
     for rule in &rules {
         limit_keys::check(&rule.value, &rule.span, written, known, problems);
     }
