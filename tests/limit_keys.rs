@@ -230,3 +230,26 @@ fn names_share_and_rates_do_not() {
     assert_eq!(["/a", "/b", "/a", "/b", "/a"].map(ask), [200, 200, 200, 429, 429]);
     assert_eq!(["/c", "/d", "/c", "/d", "/e", "/e"].map(ask), [200, 200, 429, 429, 200, 200]);
 }
+
+/// R02: whoever has a /64 has one budget, however many addresses come from it.
+#[test]
+fn an_ipv6_network_is_one_client() {
+    let gateway = Gateway::start(
+        r#"
+        listen = ["127.0.0.1:0"]
+        [server]
+        trusted_proxies = ["127.0.0.0/8"]
+        [admin]
+        listen = ""
+        [log]
+        access = "off"
+        [[routes]]
+        path = "/k"
+        respond = { status = 200 }
+        limits = [{ rate = "1/h", key = "client" }]
+        "#,
+    );
+    let ask = |client: &str| gateway.get("/k", &[&format!("x-forwarded-for: {client}")]).status();
+    assert_eq!(["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"].map(ask), [200, 429, 200]);
+    assert_eq!(["192.0.2.7", "::ffff:192.0.2.7", "192.0.2.8"].map(ask), [200, 429, 200]);
+}
