@@ -185,7 +185,7 @@ pub(crate) fn fetching_verifier(
     };
     let fetcher = fetcher.unwrap_or_else(|error| {
         tracing::error!(verifier = &*settings.name, %error, "keys cannot be fetched: its tokens cannot be checked");
-        KeyFetcher::default()
+        KeyFetcher::none()
     });
     // Built once before, when the configuration was read: it cannot fail now.
     let verifier = jwt_verifier_with(settings, fetcher.source()).ok()?;

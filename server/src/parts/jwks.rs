@@ -11,7 +11,7 @@ use super::RemoteKeys;
 use crate::observe::KeysReading;
 
 /// What fetches the keys of one verifier; it stops with the last clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeyFetcher(Option<Arc<JwksSource>>);
 
 /// The URL as it may be shown.
@@ -23,6 +23,11 @@ pub(crate) fn jwks_url(text: &str) -> Result<String, String> {
 }
 
 impl KeyFetcher {
+    /// One that cannot fetch.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// Begins to fetch.
     pub(super) fn start(remote: &RemoteKeys, clock: &Clock, runtime: &Handle) -> Result<Self, String> {
         let url: JwksUrl =
