@@ -4,7 +4,7 @@ use jsonwebtoken::crypto::CryptoProvider;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{DecodingKey, DecodingKeyKind, EncodingKey};
 
-use super::{Algorithm, JwtConfigError, KeyError, KeyKind};
+use super::{Algorithm, JwtConfigError, KeyError, KeyKind, pem};
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod signing;
@@ -71,8 +71,12 @@ pub(super) struct PublicKey {
 }
 
 impl PublicKey {
-    /// From a modulus and an exponent, both big-endian and without zeros before them.
+    /// From a modulus and an exponent, both big-endian. Zeros before the modulus, which some issuers write, are not of it.
+    ///
+    /// It is kept as DER: the library checks a signature in half the time that it takes with the two numbers.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+        let modulus = modulus.get(zeros..).unwrap_or_default();
         let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
             return Err(KeyError::RsaSize { bits });
@@ -82,7 +86,7 @@ impl PublicKey {
         if !odd || exponent == [1] || exponent.first() == Some(&0) || exponent.len() > RSA_EXPONENT {
             return Err(KeyError::RsaExponent);
         }
-        Ok(Self { kind: KeyKind::Rsa, checking: DecodingKey::from_rsa_raw_components(modulus, exponent) })
+        Ok(Self { kind: KeyKind::Rsa, checking: DecodingKey::from_rsa_der(&pem::rsa_public_key(modulus, exponent)) })
     }
 
     /// From a point of P-256 or P-384, uncompressed: 4, x, y.
@@ -120,10 +124,7 @@ impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
         let same = match (self.checking.kind(), other.checking.kind()) {
             (DecodingKeyKind::SecretOrDer(ours), DecodingKeyKind::SecretOrDer(theirs)) => ours == theirs,
-            (
-                DecodingKeyKind::RsaModulusExponent { n: our_n, e: our_e },
-                DecodingKeyKind::RsaModulusExponent { n: their_n, e: their_e },
-            ) => our_n == their_n && our_e == their_e,
+            // No key here is kept in another way.
             _ => false,
         };
         self.kind == other.kind && same

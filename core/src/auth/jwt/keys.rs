@@ -20,7 +20,7 @@ pub(super) const MAX_KEYS: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySet {
     generation: u64,
-    keys: Box<[Key]>,
+    pub(super) keys: Box<[Key]>,
     /// Whether it is one key without a name, rather than a set in which names count.
     single: bool,
     passed_over: Box<[PassedOver]>,

@@ -81,6 +81,28 @@ fn rsa(der: &[u8]) -> Result<PublicKey, KeyError> {
     PublicKey::rsa(positive(modulus)?, positive(exponent)?)
 }
 
+/// RSAPublicKey, from its two numbers.
+pub(super) fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    written(SEQUENCE, &[integer(modulus), integer(exponent)].concat())
+}
+
+/// A positive number, with a zero before one whose first bit is set.
+fn integer(number: &[u8]) -> Vec<u8> {
+    let sign: &[u8] = if number.first().is_some_and(|first| first & 0x80 != 0) { &[0] } else { &[] };
+    written(INTEGER, &[sign, number].concat())
+}
+
+/// One element: its tag, its length in the shortest form, its content, which is shorter than 64 KiB.
+fn written(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [.., high, low] = content.len().to_be_bytes();
+    let head: &[u8] = match (high, low) {
+        (0, ..=0x7f) => &[tag, low],
+        (0, _) => &[tag, 0x81, low],
+        _ => &[tag, 0x82, high, low],
+    };
+    [head, content].concat()
+}
+
 /// A positive number without the zero that DER puts before one whose first bit is set.
 fn positive(integer: &[u8]) -> Result<&[u8], KeyError> {
     match integer {

@@ -2,6 +2,7 @@
 
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::pem::rsa_public_key;
 use super::*;
 
 fn read(text: &str) -> Result<KeyKind, KeyError> {
@@ -69,6 +70,21 @@ fn weak_and_foreign_keys_are_refused() {
     let curve = other.windows(8).position(|bytes| bytes == [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]).unwrap();
     other[curve + 7] = 0x08;
     assert_eq!(read(&block("PUBLIC KEY", &other)), Err(KeyError::Unsupported));
+}
+
+/// Written and read again, whatever the lengths: what DER makes of an RSA key is what it was made from.
+#[test]
+fn the_two_numbers_of_rsa_are_what_they_were() {
+    for (bytes, first) in [(256, 0x80), (257, 0x01), (384, 0xff), (512, 0x7f), (1024, 0x80)] {
+        let mut modulus = vec![0x55; bytes];
+        modulus[0] = first;
+        let jwk = |n: &[u8]| json!({ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode(n), "e": "AQAB" });
+        let set = |n: &[u8]| KeySet::from_jwks(json!({ "keys": [jwk(n)] }).to_string().as_bytes()).unwrap();
+        let written = KeySet::from_pem(&block("RSA PUBLIC KEY", &rsa_public_key(&modulus, &[1, 0, 1]))).unwrap();
+        assert_eq!(written.keys[0].public, set(&modulus).keys[0].public, "{bytes}");
+        // Some issuers write a zero before it.
+        assert_eq!(set(&[&[0], &*modulus].concat()), set(&modulus));
+    }
 }
 
 proptest! {
