@@ -9,16 +9,19 @@ use std::task::{Context, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method};
+use portcullis::config::{LoadOptions, from_text};
 use portcullis_core::Answer;
-use portcullis_core::auth::{IdentityHeaders, JwtVerifier, TokenVerifier, bearer};
+use portcullis_core::admit::{self, Head, Services};
+use portcullis_core::auth::{Algorithm as Signature, IdentityHeaders, JwtVerifier, KeySet, TokenVerifier, bearer};
 use portcullis_core::headers::{self, Forwarding, Proto};
 use portcullis_core::limit::{Algorithm, HeaderFamilies, MemoryStore, Policies, RateLimitStore, Rule};
 use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
 use portcullis_core::source::{Facts, Source};
 use portcullis_core::subject::SubjectKey;
+use portcullis_core::testing::SigningKey;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{Ask, Breaker, LeastRequest, Pool, RoundRobin, Snapshot};
-use portcullis_suite::{SECRET, token};
+use portcullis_suite::{SECRET, claims, token};
 
 /// The value of an answer that is there at once.
 fn now<T: Unpin + 'static>(answer: Answer<T>) -> Option<T> {
@@ -65,6 +68,114 @@ fn authenticate(c: &mut Criterion) {
         let _ = headers.try_insert(http::header::AUTHORIZATION, value);
     }
     c.bench_function("authenticate/bearer", |b| b.iter(|| bearer(black_box(&headers)).is_ok()));
+}
+
+/// Public keys, cold: more tokens than are remembered, one after the other, beside the library with the same checks.
+fn signatures(c: &mut Criterion) {
+    let clock = Clock::system();
+    for algorithm in [Signature::RS256, Signature::ES256, Signature::EdDSA] {
+        let key = SigningKey::new(algorithm);
+        let tokens: Vec<_> = (0..5000).map(|number| key.token(&claims(&format!("user-{number}")))).collect();
+        let Ok(keys) = KeySet::from_pem(key.pem()) else { return };
+        let verifier = JwtVerifier::keys(keys, [algorithm]).issuer("https://login.shop.test").audience("shop").build();
+        let Ok(verifier) = verifier else { return };
+        let mut next = tokens.iter().cycle();
+        c.bench_function(&format!("signature/{algorithm} cold"), |b| {
+            b.iter(|| next.next().and_then(|token| now(verifier.verify(black_box(token), clock.unix()))?.ok()));
+        });
+        let library = Library::new(algorithm, key.pem());
+        c.bench_function(&format!("signature/{algorithm} by the library"), |b| {
+            b.iter(|| next.next().map(|token| library.decode(black_box(token))));
+        });
+    }
+}
+
+/// What the library does by itself, told to check what we check.
+struct Library {
+    key: Option<jsonwebtoken::DecodingKey>,
+    validation: jsonwebtoken::Validation,
+}
+
+impl Library {
+    fn new(algorithm: Signature, pem: &str) -> Self {
+        let (key, algorithm) = match algorithm {
+            Signature::RS256 => {
+                (jsonwebtoken::DecodingKey::from_rsa_pem(pem.as_bytes()), jsonwebtoken::Algorithm::RS256)
+            }
+            Signature::ES256 => {
+                (jsonwebtoken::DecodingKey::from_ec_pem(pem.as_bytes()), jsonwebtoken::Algorithm::ES256)
+            }
+            _ => (jsonwebtoken::DecodingKey::from_ed_pem(pem.as_bytes()), jsonwebtoken::Algorithm::EdDSA),
+        };
+        let mut validation = jsonwebtoken::Validation::new(algorithm);
+        validation.set_issuer(&["https://login.shop.test"]);
+        validation.set_audience(&["shop"]);
+        validation.validate_nbf = true;
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        Self { key: key.ok(), validation }
+    }
+
+    fn decode(&self, token: &str) -> bool {
+        let Some(key) = &self.key else { return false };
+        jsonwebtoken::decode::<serde_json::Map<String, serde_json::Value>>(token, key, &self.validation).is_ok()
+    }
+}
+
+/// A flood of bad tokens, once its client is over `failures`, beside a flood that a limit refuses.
+fn refusals(c: &mut Criterion) {
+    let key = SigningKey::new(Signature::RS256);
+    let text = format!(
+        r#"
+        [upstreams]
+        app = ["http://127.0.0.1:7001"]
+        [auth.users]
+        kind = "jwt"
+        algorithms = ["RS256"]
+        public_key = """{}"""
+        issuer = "https://login.shop.test"
+        audience = ["shop"]
+        failures = "1/h"
+        [[routes]]
+        path = "/limited"
+        upstream = "app"
+        auth = "none"
+        limits = ["1/h"]
+        [[routes]]
+        path = "/me"
+        upstream = "app"
+        auth = "users"
+        "#,
+        key.pem()
+    );
+    let Ok(config) = from_text("bench", &text, &|_| None, LoadOptions::default()) else { return };
+    let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
+    let services = Services { clock: &clock, store: &store, subjects: &subjects };
+    let bad = SigningKey::next(Signature::RS256).token(&claims("mallory"));
+    let mut headers = HeaderMap::new();
+    let _ = headers.try_insert("host", HeaderValue::from_static("shop.test"));
+    if let Ok(value) = HeaderValue::from_str(&format!("Bearer {bad}")) {
+        let _ = headers.try_insert("authorization", value);
+    }
+    for (name, path) in [("429 by a limit", "/limited"), ("bad token over `failures`", "/me")] {
+        let Ok(uri) = path.parse() else { return };
+        let head = Head {
+            client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            headers: &headers,
+            method: &Method::GET,
+            uri: &uri,
+            version: http::Version::HTTP_11,
+        };
+        c.bench_function(&format!("refuse/{name}"), |b| {
+            b.iter(|| {
+                let routed = admit::route(&config.plan, head).ok()?;
+                let mut admitting = std::pin::pin!(routed.admit(services));
+                match admitting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(result) => Some(result.is_err()),
+                    Poll::Pending => None,
+                }
+            });
+        });
+    }
 }
 
 fn limit(c: &mut Criterion) {
@@ -191,5 +302,5 @@ fn fields(c: &mut Criterion) {
     });
 }
 
-criterion_group!(policies, route, authenticate, limit, limit_by_algorithm_and_size, pick, fields);
+criterion_group!(policies, route, authenticate, signatures, refusals, limit, limit_by_algorithm_and_size, pick, fields);
 criterion_main!(policies);

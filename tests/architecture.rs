@@ -31,6 +31,7 @@ fn arrows_point_to_core() {
     for forbidden in [
         "hyper",
         "hyper-util",
+        "rustls",
         "moka",
         "toml",
         "redis",
@@ -82,6 +83,11 @@ fn names_stay_in_their_rooms() {
     assert!(config.is_empty(), "only config knows TOML: {config:?}");
     let pickers = named_in("RoundRobin::", "server/src");
     assert_eq!(pickers.into_iter().collect::<Vec<_>>(), ["server/src/config/compile/upstream.rs"]);
+    let jwks: Vec<_> = named_in("portcullis_jwks::", "server/src").into_iter().collect();
+    assert_eq!(jwks, ["server/src/parts/jwks.rs"], "concrete key sources are named by parts only");
+    let cryptography = named_in("jsonwebtoken::", "core/src");
+    let within: Vec<_> = cryptography.iter().filter(|file| !file.starts_with("core/src/auth/jwt/key")).collect();
+    assert!(within.is_empty(), "only key.rs names the cryptography: {within:?}");
     let clocks: Vec<_> = named_in("SystemTime::now()", "core/src").into_iter().collect();
     assert_eq!(clocks, ["core/src/time.rs"]);
     let main = std::fs::read_to_string(format!("{root}/server/src/main.rs")).unwrap();

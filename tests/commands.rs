@@ -567,3 +567,41 @@ fn the_demo_shows_what_it_says() {
     demo.signal("-INT");
     assert_eq!(demo.wait().code(), Some(0));
 }
+
+/// A verifier with public keys: who signs is said, nothing is fetched, and no token is made that nobody would accept.
+#[test]
+fn public_keys_are_explained_and_not_signed_with() {
+    let issuer = Upstream::ok();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"
+        [upstreams]
+        app = ["http://127.0.0.1:7001"]
+        [auth.users]
+        kind = "jwt"
+        algorithms = ["RS256", "ES256"]
+        jwks = "{}/jwks.json?code=canary"
+        issuer = "https://login.shop.test"
+        audience = ["shop"]
+        [[routes]]
+        path = "/**"
+        upstream = "app"
+        auth = "users"
+        "#,
+        issuer.url()
+    );
+    std::fs::write(folder.path().join("portcullis.toml"), text).unwrap();
+    let check = portcullis(&["check"], folder.path());
+    assert!(check.status.success(), "{}", text_of(&check));
+    let explain = text_of(&portcullis(&["explain", "GET", "/orders"], folder.path()));
+    let row = format!("RS256, ES256 from https://login.shop.test, under the keys of {}/jwks.json, which", issuer.url());
+    assert!(explain.contains(&row) && !explain.contains("canary"), "{explain}");
+    let token = portcullis(&["token", "--sub", "ada"], folder.path());
+    assert_eq!(token.status.code(), Some(2));
+    assert!(text_of(&token).contains("which only their issuer has"), "{}", text_of(&token));
+    assert_eq!(issuer.connections(), 0, "nobody was asked");
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}

@@ -19,6 +19,7 @@ mod templates; // hostile values in rewrite, redirect and headers change no targ
 
 // What is decided.
 mod identity; // tokens, forged identity headers
+mod issuers; // public keys from files and issuers, rotation, outages
 mod keys; // API keys, several verifiers, where tokens stand
 mod limit_algorithms; // what each algorithm admits, shadow, several limits
 mod limit_keys; // whose budget a request spends

@@ -17,9 +17,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
+use crate::background::Background;
 use crate::config::{Config, ServerSettings};
 use crate::listen::watch::Watch;
-use crate::live::Running;
+use crate::live::{Ground, Running};
 use crate::observe::{AccessLog, Ending, Metrics, Observer, Origin};
 
 /// The gateway: one for each process, or for each configuration that an embedder runs. It opens no port; see
@@ -40,6 +41,9 @@ pub struct Gateway {
     drained: Arc<Notify>,
     /// What was wrong with the last configuration that was not taken over.
     reload_problem: Mutex<Option<String>>,
+    background: Background,
+    /// Whether every verifier had keys once.
+    had_keys: AtomicBool,
     /// Tells our own mark in `Via` from everybody else's.
     via: Via,
 }
@@ -67,8 +71,12 @@ impl Gateway {
         let mut seeds: StdRng = rand::make_rng();
         #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
+        let background = Background::default();
+        let ground = Ground { background: &background, clock: &clock, metrics: &metrics };
         Arc::new(Self {
-            running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, &metrics)),
+            running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, ground)),
+            background,
+            had_keys: AtomicBool::new(false),
             reloading: Mutex::default(),
             store: crate::parts::memory_store(&clock),
             subjects: SubjectKey::random(),
@@ -98,7 +106,8 @@ impl Gateway {
         }
         // The old log ends with the last request that writes to it.
         let access = access.map_or_else(|| Arc::clone(&old.access), Arc::new);
-        let running = Running::new(config, access, Some(&old), &self.metrics);
+        let ground = Ground { background: &self.background, clock: &self.clock, metrics: &self.metrics };
+        let running = Running::new(config, access, Some(&old), ground);
         *self.problem() = None;
         self.metrics().reloaded(running.fingerprint, self.clock.unix());
         plans.retain(|plan| plan.strong_count() > 0);
@@ -127,6 +136,17 @@ impl Gateway {
     pub fn plans(&self) -> usize {
         let older = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         1 + older.iter().filter(|plan| plan.strong_count() > 0).count()
+    }
+
+    /// The verifiers without keys, and whether the gateway is not ready because of it: only until each had keys once, whatever then
+    /// becomes of an issuer, or of one that a reload adds.
+    pub(crate) fn missing_keys(&self) -> (Vec<Arc<str>>, bool) {
+        let missing: Vec<_> = self.running.load().keys().filter(|keys| keys.keys == 0).map(|keys| keys.name).collect();
+        if missing.is_empty() {
+            self.had_keys.store(true, Ordering::Release);
+        }
+        let unready = !missing.is_empty() && !self.had_keys.load(Ordering::Acquire);
+        (missing, unready)
     }
 
     /// What it counts.

@@ -10,6 +10,7 @@ pub mod observe;
 pub mod server;
 
 mod admin;
+mod background;
 mod body;
 mod forward;
 mod inbound;

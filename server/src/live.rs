@@ -10,13 +10,15 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 use portcullis_core::auth::Auth;
 use portcullis_core::plan::{self, BreakerSettings, Plan};
+use portcullis_core::time::Clock;
 use portcullis_core::upstream::{Breaker, Endpoint, Pool, Scheme, Snapshot};
 
+use crate::background::Background;
 use crate::config::{Config, Settings};
 use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
-use crate::observe::{AccessLog, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
-use crate::parts::VerifierSettings;
+use crate::observe::{AccessLog, KeysReading, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
+use crate::parts::{self, KeyFetcher, VerifierSettings};
 
 /// A plan with all that it runs on. Requests load it once and keep it to their end.
 #[derive(Debug)]
@@ -35,6 +37,16 @@ pub(crate) struct Running {
     pub(crate) upstreams: Box<[Upstream]>,
     /// By the plan's verifier index: what each was made from.
     verifiers: Vec<VerifierSettings>,
+    /// By the plan's verifier index: what fetches its keys, where somebody does.
+    fetchers: Vec<Option<KeyFetcher>>,
+}
+
+/// What a plan is put on, for as long as the process lives.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'g> {
+    pub(crate) background: &'g Background,
+    pub(crate) clock: &'g Clock,
+    pub(crate) metrics: &'g Metrics,
 }
 
 /// An upstream with its pool, breaker and connections.
@@ -69,18 +81,11 @@ pub(crate) struct Server {
 
 impl Running {
     /// Puts a new plan on what the old one ran on.
-    pub(crate) fn new(config: Config, access: Arc<AccessLog>, old: Option<&Self>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(config: Config, access: Arc<AccessLog>, old: Option<&Self>, ground: Ground<'_>) -> Self {
+        let metrics = ground.metrics;
         let Config { fingerprint, mut plan, settings, verifiers, .. } = config;
-        for (auth, made_from) in plan.auths.iter_mut().zip(&verifiers) {
-            // One that was made from the same settings goes on, with the tokens that it remembers.
-            if let Some(known) = old.and_then(|old| old.verifier(made_from)) {
-                auth.verifier = Arc::clone(&known.verifier);
-                if auth.forward == known.forward {
-                    // The same ones, which identities that are remembered know at a glance.
-                    auth.forward = Arc::clone(&known.forward);
-                }
-            }
-        }
+        let fetchers = plan.auths.iter_mut().zip(&verifiers);
+        let fetchers = fetchers.map(|(auth, made_from)| Self::attach(auth, made_from, old, ground)).collect();
         let known: HashMap<&str, &Upstream> =
             old.into_iter().flat_map(|old| &old.upstreams).map(|upstream| (&*upstream.name, upstream)).collect();
         let upstreams =
@@ -88,14 +93,40 @@ impl Running {
         let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let of_route = |route: &plan::Route| route.limits.rules.iter().map(|rule| metrics.limit(rule.name())).collect();
         let limits = plan.routes.iter().map(of_route).collect();
-        Self { access, fingerprint, limits, plan, settings, routes, upstreams, verifiers }
+        Self { access, fingerprint, limits, plan, settings, routes, upstreams, verifiers, fetchers }
     }
 }
 
 impl Running {
-    fn verifier(&self, made_from: &VerifierSettings) -> Option<&Auth> {
-        let place = self.verifiers.iter().position(|known| known == made_from)?;
-        self.plan.auths.get(place)
+    /// Gives `auth` its verifier: one that was made from the same settings goes on, with the tokens that it remembers and the keys
+    /// that it has; a new one begins to fetch, where its keys are fetched.
+    fn attach(
+        auth: &mut Auth,
+        made_from: &VerifierSettings,
+        old: Option<&Self>,
+        ground: Ground<'_>,
+    ) -> Option<KeyFetcher> {
+        let known = old.and_then(|old| {
+            let place = old.verifiers.iter().position(|known| known == made_from)?;
+            Some((old.plan.auths.get(place)?, old.fetchers.get(place)?))
+        });
+        let Some((known, fetcher)) = known else {
+            let (verifier, fetcher) = parts::fetching_verifier(made_from, ground.clock, ground.background)?;
+            auth.verifier = verifier;
+            return Some(fetcher);
+        };
+        auth.verifier = Arc::clone(&known.verifier);
+        if auth.forward == known.forward {
+            // The same ones, which identities that are remembered know at a glance.
+            auth.forward = Arc::clone(&known.forward);
+        }
+        fetcher.clone()
+    }
+
+    /// How those are doing that fetch keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = KeysReading> {
+        let fetchers = self.plan.auths.iter().zip(&self.fetchers);
+        fetchers.filter_map(|(auth, fetcher)| Some(fetcher.as_ref()?.reading(&auth.name)))
     }
 }
 

@@ -1,17 +1,28 @@
 //! The one place that names concrete stores, verifiers and key sources. Everybody else sees traits.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::auth::{
-    Algorithm, ApiKey, ApiKeyVerifier, AuthError, Forward, JwtConfigError, JwtVerifier, TokenVerifier,
+    Algorithm, ApiKey, ApiKeyVerifier, AuthError, Forward, JwtConfigError, JwtVerifier, KeySet, KeySource, NoKeys,
+    TokenVerifier,
 };
 use portcullis_core::limit::MemoryStore;
 use portcullis_core::time::Clock;
 
+use crate::background::Background;
 use crate::config::{self, LogSettings, Secret};
 use crate::observe::{AccessLog, LogFormat};
+
+#[cfg(feature = "jwks")]
+mod jwks;
+#[cfg(not(feature = "jwks"))]
+#[path = "parts/no_jwks.rs"]
+mod jwks;
+
+pub(crate) use jwks::{KeyFetcher, jwks_url};
 
 /// What a verifier is made from: two that are equal are the same one, so that a reload keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +71,7 @@ pub(crate) fn api_key_verifier(settings: &ApiKeySettings) -> Result<Arc<dyn Toke
     Ok(Arc::new(ApiKeyVerifier::new(Arc::clone(&settings.name), settings.keys.iter().cloned())?))
 }
 
-/// What a verifier of JSON Web Tokens under a shared secret is made from.
+/// What a verifier of JSON Web Tokens is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtSettings {
     /// How tokens may be signed.
@@ -71,22 +82,80 @@ pub struct JwtSettings {
     pub id_claim: String,
     /// Who must have issued them; none: anybody.
     pub issuer: Option<String>,
+    /// What they are signed with.
+    pub keys: JwtKeys,
     /// How far clocks may be apart; none: the verifier's default.
     pub leeway: Option<Duration>,
     /// The verifier's name.
     pub name: Arc<str>,
-    /// What they are signed with.
-    pub secret: Secret,
 }
 
-/// The verifier for these settings.
+impl JwtSettings {
+    /// The shared secret, where there is one.
+    pub fn secret(&self) -> Option<&Secret> {
+        match &self.keys {
+            JwtKeys::Public(_) | JwtKeys::Remote(_) => None,
+            JwtKeys::Secret(secret) => Some(secret),
+        }
+    }
+}
+
+/// What tokens are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JwtKeys {
+    /// Public keys from the configuration: `public_key`, or `jwks` from a file.
+    Public(KeySet),
+    /// `jwks` from a URL.
+    Remote(RemoteKeys),
+    /// `secret`.
+    Secret(Secret),
+}
+
+impl fmt::Display for JwtKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public(keys) => {
+                let kinds: Vec<_> = keys.kinds().iter().map(ToString::to_string).collect();
+                write!(f, "{} of the configuration ({} in all)", kinds.join(" or "), keys.len())
+            }
+            Self::Remote(remote) => write!(f, "the keys of {}, which are not fetched here", remote.shown),
+            Self::Secret(_) => f.write_str("a shared secret"),
+        }
+    }
+}
+
+/// A set of public keys that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteKeys {
+    /// How often.
+    pub refresh: Duration,
+    /// The URL without its query, to be shown.
+    pub shown: String,
+    /// The URL.
+    pub url: Secret,
+}
+
+/// The verifier for these settings, as far as it can be without asking anybody: one whose keys are fetched has none.
 ///
 /// # Errors
 /// What is missing or unsafe, such as a secret that is too short.
 pub(crate) fn jwt_verifier(settings: &JwtSettings) -> Result<Arc<dyn TokenVerifier>, JwtConfigError> {
-    let mut builder = JwtVerifier::secret(settings.secret.reveal(), settings.algorithms.iter().copied())
-        .name(Arc::clone(&settings.name))
-        .id_claim(settings.id_claim.as_str());
+    jwt_verifier_with(settings, Arc::new(NoKeys))
+}
+
+/// The same, with a source for keys that are fetched.
+fn jwt_verifier_with(
+    settings: &JwtSettings,
+    source: Arc<dyn KeySource>,
+) -> Result<Arc<dyn TokenVerifier>, JwtConfigError> {
+    let algorithms = settings.algorithms.iter().copied();
+    let mut builder = match &settings.keys {
+        JwtKeys::Public(keys) => JwtVerifier::keys(keys.clone(), algorithms),
+        JwtKeys::Remote(_) => JwtVerifier::source(source, algorithms),
+        JwtKeys::Secret(secret) => JwtVerifier::secret(secret.reveal(), algorithms),
+    };
+    builder = builder.name(Arc::clone(&settings.name)).id_claim(settings.id_claim.as_str());
     builder = match &settings.issuer {
         None => builder.any_issuer(),
         Some(issuer) => builder.issuer(issuer.as_str()),
@@ -99,6 +168,28 @@ pub(crate) fn jwt_verifier(settings: &JwtSettings) -> Result<Arc<dyn TokenVerifi
         builder = builder.leeway(leeway);
     }
     Ok(Arc::new(builder.build()?))
+}
+
+/// A verifier that fetches its keys from now on, and what fetches them; none for one whose keys are at hand. One that cannot
+/// fetch says why in the log and has no keys.
+pub(crate) fn fetching_verifier(
+    settings: &VerifierSettings,
+    clock: &Clock,
+    background: &Background,
+) -> Option<(Arc<dyn TokenVerifier>, KeyFetcher)> {
+    let settings = settings.jwt()?;
+    let JwtKeys::Remote(remote) = &settings.keys else { return None };
+    let fetcher = match background.handle().map_err(|error| error.to_string()) {
+        Ok(runtime) => KeyFetcher::start(remote, clock, &runtime),
+        Err(error) => Err(error),
+    };
+    let fetcher = fetcher.unwrap_or_else(|error| {
+        tracing::error!(verifier = &*settings.name, %error, "keys cannot be fetched: its tokens cannot be checked");
+        KeyFetcher::none()
+    });
+    // Built once before, when the configuration was read: it cannot fail now.
+    let verifier = jwt_verifier_with(settings, fetcher.source()).ok()?;
+    Some((verifier, fetcher))
 }
 
 /// The store behind `[store] url = "memory"`.

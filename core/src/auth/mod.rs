@@ -16,8 +16,13 @@ pub use bearer::bearer;
 pub use challenge::{Challenge, Scheme};
 pub use identity::Identity;
 pub use identity_headers::IdentityHeaders;
+#[cfg(all(feature = "jwt", any(test, feature = "testing")))]
+pub use jwt::SigningKey;
 #[cfg(feature = "jwt")]
-pub use jwt::{Algorithm, JwtConfigError, JwtVerifier, JwtVerifierBuilder, UnknownAlgorithm};
+pub use jwt::{
+    Algorithm, JwtConfigError, JwtVerifier, JwtVerifierBuilder, KeyError, KeyKind, KeySet, KeySetError, KeySource,
+    NoKeys, PassedOver, UnknownAlgorithm,
+};
 #[cfg(feature = "jwt")]
 pub use mint::mint;
 pub use policy::{Auth, Forward, ForwardedClaims};

@@ -16,6 +16,9 @@ pub const EXPIRED: &str = "expired";
 pub const ID: &str = "id";
 /// `iss` is missing or not the issuer (RFC 7519, section 4.1.1).
 pub const ISSUER: &str = "issuer";
+/// No key is the token's: its `kid` is unknown, the key of that name is for something else, or it names none and more than
+/// one could be meant, or none.
+pub const KEY: &str = "key";
 /// Not three parts of strict base64url around strict JSON objects (RFC 7515, section 7.1).
 pub const MALFORMED: &str = "malformed";
 /// `nbf` has not come (RFC 7519, section 4.1.5).

@@ -107,12 +107,20 @@ fn ready(gateway: &Gateway, may_enter: bool) -> Response<Full<Bytes>> {
     if gateway.is_draining() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
+    let (missing, unready) = gateway.missing_keys();
+    let mut keys = String::new();
+    for name in missing {
+        keys.push_str(&format!("[auth.{name}] has no keys: its tokens cannot be checked\n"));
+    }
+    if unready {
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{keys}"));
+    }
     match gateway.last_reload_problem() {
         Some(problem) if may_enter => {
-            text(StatusCode::OK, format!("ready, on the last good configuration\n\n{problem}\n"))
+            text(StatusCode::OK, format!("ready, on the last good configuration\n{keys}\n{problem}\n"))
         }
-        Some(_) => text(StatusCode::OK, "ready, on the last good configuration\n"),
-        None => text(StatusCode::OK, "ready\n"),
+        Some(_) => text(StatusCode::OK, format!("ready, on the last good configuration\n{keys}")),
+        None => text(StatusCode::OK, format!("ready\n{keys}")),
     }
 }
 
@@ -145,6 +153,7 @@ fn readings(gateway: &Gateway) -> Readings {
     Readings {
         access_log_dropped: gateway.access().dropped(),
         connections_open: gateway.connections() as u64,
+        keys: running.keys().collect(),
         limit_keys: store.keys as u64,
         limit_overflowed: store.overflowed,
         plans: gateway.plans() as u64,

@@ -129,6 +129,7 @@ async fn tell(args: &Args, config: &Config) -> Result<(), Rejection> {
     let store = crate::parts::memory_store(&clock);
     let services = Services { clock: &clock, store: &store, subjects: &SubjectKey::random() };
     say_access(plan, &routed);
+    say_tokens(config, &routed);
     let admitted = routed.admit(services).await.map_err(|refused| refused.rejection)?;
     say_admission(&routed, &admitted)?;
     say_target(config, &routed, &admitted)
@@ -189,6 +190,16 @@ fn say_access(plan: &Plan, routed: &Routed<'_, '_>) {
                 row("auth", &format!("a token that `{}` accepts, in {}", auth.name, auth.token));
             }
         }
+    }
+}
+
+/// What a token must be, for each verifier of the route that checks signatures.
+fn say_tokens(config: &Config, routed: &Routed<'_, '_>) {
+    let Access::Verified(verifiers) = &routed.route().access else { return };
+    for jwt in verifiers.iter().filter_map(|index| config.verifiers.get(index.0)?.jwt()) {
+        let algorithms: Vec<_> = jwt.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+        let issuer = jwt.issuer.as_deref().unwrap_or("any issuer");
+        row("tokens", &format!("{} from {issuer}, under {}", algorithms.join(", "), jwt.keys));
     }
 }
 

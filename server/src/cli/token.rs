@@ -67,9 +67,15 @@ pub(super) fn token(args: &Args) -> ExitCode {
 
 fn make(args: &Args, config: &Config) -> Result<String, String> {
     let verifier = verifier(args, config)?;
+    let Some(secret) = verifier.secret() else {
+        return Err(format!(
+            "the tokens of [auth.{}] are signed with a private key, which only their issuer has: ask the issuer for one",
+            verifier.name
+        ));
+    };
     let algorithm = *verifier.algorithms.first().ok_or("the verifier accepts no algorithm")?;
     let claims = claims(args, verifier);
-    mint(algorithm, verifier.secret.reveal().as_bytes(), &claims).map_err(|error| error.to_string())
+    mint(algorithm, secret.reveal().as_bytes(), &claims).map_err(|error| error.to_string())
 }
 
 fn verifier<'c>(args: &Args, config: &'c Config) -> Result<&'c JwtSettings, String> {

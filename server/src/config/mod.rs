@@ -23,6 +23,7 @@ mod forms;
 #[cfg(test)]
 mod golden;
 mod key_file;
+mod named;
 mod problem;
 mod reader;
 mod redact;
@@ -47,7 +48,7 @@ use portcullis_core::plan::Plan;
 use portcullis_core::time::Clock;
 use toml::de::DeTable;
 
-pub use crate::parts::{ApiKeySettings, JwtSettings, VerifierSettings};
+pub use crate::parts::{ApiKeySettings, JwtKeys, JwtSettings, RemoteKeys, VerifierSettings};
 pub use problem::{Level, Problem};
 pub use report::Report;
 pub use resolve::Secret;

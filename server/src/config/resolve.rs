@@ -36,6 +36,17 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Where public keys are, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// What the named file holds.
+    File(String),
+    /// A text that names no file.
+    Text(String),
+    /// A variable that is not set, under `--unset-ok`.
+    Unset,
+}
+
 /// What a missing secret is replaced by under `--unset-ok`: always the same, long enough for HS512, and no secret at all.
 pub(crate) const PLACEHOLDER: &str = "placeholder-of-a-secret-that-is-not-set-placeholder-of-a-secret-that-is-not-set";
 

@@ -100,7 +100,7 @@ fn what_is_not_set_has_a_placeholder_where_that_is_asked_for() {
     "#;
     let config =
         from_text("test", text, &|_| None, LoadOptions { unset_ok: true }).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(config.verifiers[0].jwt().unwrap().secret.reveal(), resolve::PLACEHOLDER);
+    assert_eq!(config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(), resolve::PLACEHOLDER);
     assert_eq!(config.settings.server.workers, 0);
     assert_eq!(config.plan.routes.len(), 3);
     let report = from_text("test", text, &|_| None, LoadOptions::default()).unwrap_err();
@@ -199,14 +199,17 @@ fn secret_files_are_read_and_watched() {
     );
     std::fs::write(&file, text).unwrap();
     let config = load(&file, &|_| None, LoadOptions::default()).unwrap();
-    assert_eq!(config.verifiers[0].jwt().unwrap().secret.reveal(), "canary-canary-canary-canary-canary");
+    assert_eq!(config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(), "canary-canary-canary-canary-canary");
     assert_eq!(config.sources, [file.clone(), folder.path().join("jwt.key")]);
     // A value from the environment names no file.
     let env = |_: &str| Some("file:jwt.key-0123456789-0123456789-0123456789".to_owned());
     let text = std::fs::read_to_string(&file).unwrap().replace("file:jwt.key", "${S}");
     std::fs::write(&file, text).unwrap();
     let config = load(&file, &env, LoadOptions::default()).unwrap();
-    assert_eq!(config.verifiers[0].jwt().unwrap().secret.reveal(), "file:jwt.key-0123456789-0123456789-0123456789");
+    assert_eq!(
+        config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(),
+        "file:jwt.key-0123456789-0123456789-0123456789"
+    );
 }
 
 /// A configuration with this file of keys; its folder goes with the second value.

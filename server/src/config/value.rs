@@ -10,7 +10,6 @@ use toml::de::DeValue;
 use super::forms;
 use super::problem::Problem;
 use super::reader::Reader;
-use super::resolve::{PLACEHOLDER, Secret, read_secret};
 use super::section::Section;
 use super::span::{At, Given, Span, Text};
 use super::suggest::{did_you_mean, listed};
@@ -185,34 +184,6 @@ impl<'r> Value<'r> {
         Problem::error(&text.span, title)
             .accepted(listed(accepted.iter().copied()))
             .maybe_hint(did_you_mean(&text.written, accepted.iter().copied()))
-    }
-
-    /// A secret: a string, or the content of the file that "file:PATH" names.
-    pub(crate) fn secret(self) -> Given<At<Secret>> {
-        self.reader.found.borrow_mut().secrets.push(self.span());
-        self.text().and_then(|text| {
-            // As written: a value from the environment must not be able to name a file.
-            let file = text.value.strip_prefix("file:").filter(|_| text.written.starts_with("file:"));
-            let read = match file {
-                _ if text.unset => Ok(Secret::new(PLACEHOLDER)),
-                None => Ok(Secret::new(&*text.value)),
-                Some(path) => {
-                    let path = self.reader.file(path);
-                    // Where the path came from outside, it is not shown.
-                    let shown = if text.is_resolved() { text.shown() } else { path.display().to_string() };
-                    read_secret(&path).map_err(|why| format!("{shown}: {why}"))
-                }
-            };
-            match read {
-                Ok(secret) => Given::Value(At::new(secret, text.span)),
-                Err(why) => {
-                    let title = format!("the file of `{}` cannot be read", self.key);
-                    let hint = "the path is relative to the configuration file's folder";
-                    self.reader.note(Problem::error(&text.span, title).note(why).hint(hint));
-                    Given::Broken
-                }
-            }
-        })
     }
 
     /// The values of a list.

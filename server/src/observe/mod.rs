@@ -60,5 +60,5 @@ pub use access::AccessLog;
 pub use clip::Clip;
 pub use finish::{Observer, OpenRecord};
 pub use format::{Colour, Format, LogFormat};
-pub use metrics::{LimitSeries, Metrics, Readings, RouteSeries, UpstreamSeries};
+pub use metrics::{KeysReading, LimitSeries, Metrics, Readings, RouteSeries, UpstreamSeries};
 pub use record::{AuthOutcome, BreakerState, Ending, LimitOutcome, LimitRecord, Origin, Record};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::{Expected, Rules};
-use super::{Algorithm, JwtVerifier, Secret};
+use super::{Algorithm, Inner, JwtVerifier, KeyKind, Keys};
 use crate::auth::cache::{TOKENS_PER_THREAD, TokenCache};
 
 /// How far clocks may be apart unless the builder is told.
@@ -20,7 +20,7 @@ const MAX_LEEWAY: Duration = Duration::from_secs(60);
 pub struct JwtVerifierBuilder {
     name: Arc<str>,
     algorithms: Box<[Algorithm]>,
-    secret: Secret,
+    keys: Keys,
     issuer: Option<Expected>,
     audience: Option<Expected>,
     id_claim: Box<str>,
@@ -28,9 +28,9 @@ pub struct JwtVerifierBuilder {
 }
 
 impl JwtVerifierBuilder {
-    pub(super) fn new(secret: Secret, algorithms: Box<[Algorithm]>) -> Self {
+    pub(super) fn new(keys: Keys, algorithms: Box<[Algorithm]>) -> Self {
         let name = Arc::from("jwt");
-        Self { name, algorithms, secret, issuer: None, audience: None, id_claim: "sub".into(), leeway: LEEWAY }
+        Self { name, algorithms, keys, issuer: None, audience: None, id_claim: "sub".into(), leeway: LEEWAY }
     }
 
     /// The verifier's name, half of each of its identities; "jwt" by default. Two verifiers in one service need two.
@@ -45,7 +45,7 @@ impl JwtVerifierBuilder {
         self
     }
 
-    /// Accepts tokens of any issuer, and ones that name none: for a secret that only one issuer has.
+    /// Accepts tokens of any issuer, and ones that name none: for keys that only one issuer has.
     pub fn any_issuer(mut self) -> Self {
         self.issuer = Some(Expected::Any);
         self
@@ -79,7 +79,7 @@ impl JwtVerifierBuilder {
         self
     }
 
-    /// The verifier, once one signature has been made and verified with each of its algorithms.
+    /// The verifier. With a secret, once one signature has been made and verified with each of its algorithms.
     ///
     /// # Errors
     ///
@@ -88,10 +88,7 @@ impl JwtVerifierBuilder {
         if self.algorithms.is_empty() {
             return Err(JwtConfigError::NoAlgorithms);
         }
-        for algorithm in &self.algorithms {
-            self.secret.fits(*algorithm)?;
-            self.secret.self_test(*algorithm)?;
-        }
+        self.keys.fit(&self.algorithms)?;
         if self.leeway > MAX_LEEWAY {
             return Err(JwtConfigError::LeewayTooLong);
         }
@@ -106,7 +103,30 @@ impl JwtVerifierBuilder {
         }
         let rules = Rules { audience, id_claim: self.id_claim, issuer, leeway: self.leeway.as_secs() };
         let cache = TokenCache::new(TOKENS_PER_THREAD);
-        Ok(JwtVerifier { name: self.name, algorithms: self.algorithms, secret: self.secret, rules, cache })
+        let inner = Inner { name: self.name, algorithms: self.algorithms, keys: self.keys, rules, cache };
+        Ok(JwtVerifier(Arc::new(inner)))
+    }
+}
+
+impl Keys {
+    /// Whether tokens of these algorithms could pass: a secret goes with HS* and nothing else does (RFC 8725, section 3.1), a
+    /// single key must take each of them, and of a set of keys one must take one.
+    fn fit(&self, algorithms: &[Algorithm]) -> Result<(), JwtConfigError> {
+        if let Self::Secret(secret) = self {
+            return algorithms
+                .iter()
+                .try_for_each(|algorithm| secret.fits(*algorithm).and_then(|()| secret.self_test(*algorithm)));
+        }
+        if let Some(algorithm) = algorithms.iter().find(|algorithm| algorithm.key_kind() == KeyKind::Secret) {
+            return Err(JwtConfigError::NoSecret { algorithm: *algorithm });
+        }
+        let Self::Fixed(keys) = self else { return Ok(()) };
+        if let Some(kind) = keys.only_kind()
+            && let Some(algorithm) = algorithms.iter().find(|algorithm| !keys.takes(**algorithm))
+        {
+            return Err(JwtConfigError::WrongKey { algorithm: *algorithm, kind });
+        }
+        if algorithms.iter().any(|algorithm| keys.takes(*algorithm)) { Ok(()) } else { Err(JwtConfigError::NoKey) }
     }
 }
 
@@ -135,12 +155,26 @@ pub enum JwtConfigError {
     LeewayTooLong,
     /// No token could ever pass.
     NoAlgorithms,
+    /// No key of the set goes with any of the algorithms.
+    NoKey,
+    /// An HS algorithm beside public keys: who knows a public key could sign with it (RFC 8725, section 2.1).
+    NoSecret {
+        /// Which algorithm.
+        algorithm: Algorithm,
+    },
     /// A secret shorter than the hash can be guessed (RFC 7518, section 3.2).
     SecretTooShort {
         /// For which algorithm.
         algorithm: Algorithm,
         /// How long it is, in bytes.
         length: usize,
+    },
+    /// The key is of a kind that the algorithm does not go with.
+    WrongKey {
+        /// Which algorithm.
+        algorithm: Algorithm,
+        /// What the key is.
+        kind: KeyKind,
     },
 }
 
@@ -153,8 +187,13 @@ impl fmt::Display for JwtConfigError {
             Self::IssuerUndecided => f.write_str("no issuer: name one, or say that any will do"),
             Self::LeewayTooLong => write!(f, "the leeway is over {} seconds", MAX_LEEWAY.as_secs()),
             Self::NoAlgorithms => f.write_str("no algorithm: name those that tokens may be signed with"),
+            Self::NoKey => f.write_str("none of the keys goes with any of the algorithms"),
+            Self::NoSecret { algorithm } => write!(f, "{algorithm} takes a shared secret, not a public key"),
             Self::SecretTooShort { algorithm, length } => {
                 write!(f, "the secret has {length} bytes; {algorithm} needs {} at least", algorithm.shortest_secret())
+            }
+            Self::WrongKey { algorithm, kind } => {
+                write!(f, "{algorithm} takes {}, and this is {kind}", algorithm.key_kind())
             }
         }
     }

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Algorithm, AuthError, MALFORMED, json, reason};
-
-/// How long a key's name may be, in bytes.
-const MAX_KID: usize = 256;
+use super::{Algorithm, AuthError, MALFORMED, MAX_KID, json, reason};
 
 /// What asks for more than a signature over the text as it stands: extensions (RFC 7515, section 4.1.11; RFC 7797),
 /// compression and decryption (RFC 7516). There is none that we implement, so even an empty `crit` is refused.
@@ -15,14 +12,16 @@ const EXTENSIONS: [&str; 4] = ["b64", "crit", "enc", "zip"];
 const TYPES: [&str; 2] = ["JWT", "at+jwt"];
 
 /// What we take from a token's header. Keys that it brings (`jwk`, `x5c`) or points to (`jku`, `x5u`) are not read
-/// (RFC 8725, section 3.10), and `kid` says nothing where there is but one key.
+/// (RFC 8725, section 3.10).
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
+    /// What it calls its key; never more than a name to look up in our own set.
+    pub(super) kid: Option<String>,
 }
 
 impl Header {
     pub(super) fn read(text: &[u8]) -> Result<Self, AuthError> {
-        let members = json::object(text).ok_or(MALFORMED)?;
+        let mut members = json::object(text).ok_or(MALFORMED)?;
         if EXTENSIONS.iter().any(|name| members.contains_key(*name)) {
             return Err(AuthError::Invalid(reason::EXTENSION));
         }
@@ -34,12 +33,14 @@ impl Header {
         if members.get("typ").is_some_and(|typ| !media_type(typ).is_some_and(known)) {
             return Err(AuthError::Invalid(reason::TYPE));
         }
-        if members.get("kid").is_some_and(|kid| kid.as_str().is_none_or(|kid| kid.len() > MAX_KID)) {
-            return Err(MALFORMED);
-        }
+        let kid = match members.remove("kid") {
+            None => None,
+            Some(Value::String(kid)) if kid.len() <= MAX_KID => Some(kid),
+            Some(_) => return Err(MALFORMED),
+        };
         let algorithm = members.get("alg").and_then(Value::as_str).ok_or(MALFORMED)?;
         let algorithm = algorithm.parse().map_err(|_| AuthError::Invalid(reason::ALGORITHM))?;
-        Ok(Self { algorithm })
+        Ok(Self { algorithm, kid })
     }
 }
 

@@ -1,39 +1,51 @@
 //! Signed tokens: JSON Web Tokens (RFC 7519) in the compact form (RFC 7515), checked as RFC 8725 advises.
 //!
-//! One file for each thing that is checked, in this order: the shape and the header say which algorithm to try
-//! ([`header`]), the signature is checked ([`key`]), and only then is any claim looked at ([`claims`]). The signature is
-//! jsonwebtoken's work; headers and claims we read ourselves ([`json`]), because there the library takes much that a
-//! gateway must not.
+//! One file for each thing that is checked, in this order: the shape and the header say which algorithm to try and which
+//! key ([`header`]), the key is found among our own ([`keys`]), the signature is checked ([`key`]), and only then is any
+//! claim looked at ([`claims`]). The signature is jsonwebtoken's work; headers and claims we read ourselves ([`json`]),
+//! because there the library takes much that a gateway must not, and so are keys ([`jwk`], [`pem`]).
 
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::cache::TokenCache;
+use super::cache::{TokenCache, TokenKey};
 use super::{AuthError, Identity, TokenVerifier, reason};
 use crate::answer::Answer;
 use crate::time::UnixTime;
-pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use algorithm::{Algorithm, KeyKind, UnknownAlgorithm};
 pub use builder::{JwtConfigError, JwtVerifierBuilder};
 use claims::Rules;
 use header::Header;
 pub(super) use key::Secret;
+#[cfg(any(test, feature = "testing"))]
+pub use key::signing::SigningKey;
+pub use key_error::{KeyError, KeySetError, PassedOver};
+pub use key_source::{KeySource, NoKeys};
+use keys::Found;
+pub use keys::KeySet;
 
 mod algorithm;
 mod builder;
 mod claims;
 mod header;
 mod json;
+mod jwk;
 mod key;
+mod key_error;
+mod key_source;
+mod keys;
+mod pem;
 #[cfg(test)]
 mod tests;
 
 /// How long a token may be, in bytes. Checked before anything is decoded.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// A secret never changes while its verifier lives, so all accepted tokens are of one generation.
-const GENERATION: u64 = 0;
+/// How long a key's name may be, in bytes.
+const MAX_KID: usize = 256;
 
 /// Verifies JSON Web Tokens, and remembers those it has accepted.
 ///
@@ -44,7 +56,7 @@ const GENERATION: u64 = 0;
 /// - `alg` is one of the configured, whatever else the header says; any `crit`, `b64`, `zip` or `enc` is refused; `typ`,
 ///   when present, is "JWT" or "at+jwt" (either may have "application/" before it), in any case; `kid` is text of at
 ///   most 256 bytes; keys that the header brings or points to (`jwk`, `jku`, `x5c`, `x5u`) are never looked at;
-/// - the signature holds;
+/// - the signature holds, under the secret or the one key of the [`KeySet`] that the token can mean;
 /// - `exp` is present; `exp`, `nbf` and `iat` are numbers from 0 to the end of the year 9999; `exp` has not come and
 ///   `nbf` has, give or take the leeway. An `iat` in the future is not refused: it says when a token was made, and not
 ///   from when it is good;
@@ -71,13 +83,27 @@ const GENERATION: u64 = 0;
 /// let Answer::Now(Err(_)) = verifier.verify(&token, UnixTime::from_secs(1_030)) else { panic!("exp and leeway are over") };
 /// # Ok::<(), portcullis_core::auth::JwtConfigError>(())
 /// ```
+#[derive(Clone, Debug)]
+pub struct JwtVerifier(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct JwtVerifier {
+struct Inner {
     name: Arc<str>,
     algorithms: Box<[Algorithm]>,
-    secret: Secret,
+    keys: Keys,
     rules: Rules,
     cache: TokenCache,
+}
+
+/// What signatures are checked with.
+#[derive(Clone)]
+enum Keys {
+    /// The same keys as long as the verifier lives.
+    Fixed(Arc<KeySet>),
+    /// A shared secret.
+    Secret(Secret),
+    /// Keys that change.
+    Source(Arc<dyn KeySource>),
 }
 
 impl JwtVerifier {
@@ -86,29 +112,135 @@ impl JwtVerifier {
         Self::secret(secret, [Algorithm::HS256])
     }
 
-    /// Begins a verifier of tokens under a shared secret, signed with one of `algorithms`. The secret must be as long as
-    /// the longest of their hashes: 32, 48 or 64 bytes (RFC 7518, section 3.2).
+    /// Begins a verifier of tokens under a shared secret, signed with one of `algorithms`, which are all of HS*. The secret
+    /// must be as long as the longest of their hashes: 32, 48 or 64 bytes (RFC 7518, section 3.2).
     pub fn secret(secret: impl AsRef<[u8]>, algorithms: impl IntoIterator<Item = Algorithm>) -> JwtVerifierBuilder {
-        JwtVerifierBuilder::new(Secret::new(secret.as_ref()), algorithms.into_iter().collect())
+        JwtVerifierBuilder::new(Keys::Secret(Secret::new(secret.as_ref())), algorithms.into_iter().collect())
     }
 
-    /// Checks all of `token`; also says until when it will do.
-    fn check(&self, token: &str, now: UnixTime) -> Result<(Identity, UnixTime), AuthError> {
+    /// Begins a verifier of tokens under public keys that do not change, signed with one of `algorithms`, none of which is of
+    /// HS*.
+    pub fn keys(keys: KeySet, algorithms: impl IntoIterator<Item = Algorithm>) -> JwtVerifierBuilder {
+        JwtVerifierBuilder::new(Keys::Fixed(Arc::new(keys)), algorithms.into_iter().collect())
+    }
+
+    /// Begins a verifier of tokens under public keys that change, signed with one of `algorithms`, none of which is of HS*.
+    pub fn source(source: Arc<dyn KeySource>, algorithms: impl IntoIterator<Item = Algorithm>) -> JwtVerifierBuilder {
+        JwtVerifierBuilder::new(Keys::Source(source), algorithms.into_iter().collect())
+    }
+}
+
+impl Inner {
+    fn recall(&self, key: TokenKey, now: UnixTime) -> Option<Arc<Identity>> {
+        self.cache.get(key, self.keys.generation(), now)
+    }
+
+    /// Checks a token that is not remembered: what comes of it, or the generation of keys that does not have its key.
+    fn check(&self, token: &str, key: TokenKey, now: UnixTime) -> Result<Result<Arc<Identity>, AuthError>, Unknown> {
+        let parts = match self.parts(token) {
+            Ok(parts) => parts,
+            Err(error) => return Ok(Err(error)),
+        };
+        let set = match &self.keys {
+            Keys::Secret(secret) => {
+                let holds = |algorithm, signature: &_| secret.verify(algorithm, parts.signed.as_bytes(), signature);
+                return Ok(self.settle(&parts, key, 0, now, holds));
+            }
+            Keys::Fixed(set) => Arc::clone(set),
+            Keys::Source(source) => source.keys().ok_or(Unknown { generation: 0 })?,
+        };
+        match set.find(parts.header.algorithm, parts.header.kid.as_deref()) {
+            Found::Key(public) => {
+                let holds = |algorithm, signature: &_| public.verify(algorithm, parts.signed.as_bytes(), signature);
+                Ok(self.settle(&parts, key, set.generation(), now, holds))
+            }
+            Found::Unknown => Err(Unknown { generation: set.generation() }),
+            Found::Unfit => Ok(Err(AuthError::Invalid(reason::KEY))),
+        }
+    }
+
+    /// The shape of a token, and a header that one of the algorithms goes with.
+    fn parts<'t>(&self, token: &'t str) -> Result<Parts<'t>, AuthError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(MALFORMED)?;
         let (header, claims) = signed.split_once('.').filter(|(_, claims)| !claims.contains('.')).ok_or(MALFORMED)?;
-
         let header = Header::read(&decode(header)?)?;
         if !self.algorithms.contains(&header.algorithm) {
             return Err(AuthError::Invalid(reason::ALGORITHM));
         }
-        if !self.secret.verify(header.algorithm, signed.as_bytes(), &decode(signature)?) {
+        Ok(Parts { header, claims, signed, signature })
+    }
+
+    /// The identity of a token whose signature `holds`, remembered under the generation of keys that said so.
+    fn settle(
+        &self,
+        parts: &Parts<'_>,
+        key: TokenKey,
+        generation: u64,
+        now: UnixTime,
+        holds: impl FnOnce(Algorithm, &Vec<u8>) -> bool,
+    ) -> Result<Arc<Identity>, AuthError> {
+        if !holds(parts.header.algorithm, &decode(parts.signature)?) {
             return Err(AuthError::Invalid(reason::SIGNATURE));
         }
-
-        let claims = json::object(&decode(claims)?).ok_or(MALFORMED)?;
+        let claims = json::object(&decode(parts.claims)?).ok_or(MALFORMED)?;
         let accepted = self.rules.check(&claims, now)?;
         let identity = Identity::new(Arc::clone(&self.name), accepted.id, claims, Some(accepted.expires))?;
-        Ok((identity, accepted.until))
+        let identity = Arc::new(identity);
+        self.cache.insert(key, generation, Arc::clone(&identity), accepted.until);
+        Ok(identity)
+    }
+
+    /// Checks a token whose key was not there, once there may be newer keys.
+    async fn check_later(
+        &self,
+        token: &str,
+        key: TokenKey,
+        now: UnixTime,
+        seen: u64,
+    ) -> Result<Arc<Identity>, AuthError> {
+        if let Keys::Source(source) = &self.keys {
+            source.refresh(seen).await;
+        }
+        match self.check(token, key, now) {
+            Ok(result) => result,
+            Err(Unknown { generation: 0 }) if matches!(self.keys, Keys::Source(_)) => Err(AuthError::Unavailable),
+            Err(Unknown { .. }) => Err(AuthError::Invalid(reason::KEY)),
+        }
+    }
+}
+
+/// The set of this generation does not have the token's key; nought: there is no set.
+struct Unknown {
+    generation: u64,
+}
+
+/// A token taken apart, its header read.
+struct Parts<'t> {
+    header: Header,
+    claims: &'t str,
+    /// What the signature is over: header and claims as they were sent.
+    signed: &'t str,
+    signature: &'t str,
+}
+
+impl Keys {
+    /// Of which generation the keys are: a secret and fixed keys never change while their verifier lives.
+    fn generation(&self) -> u64 {
+        match self {
+            Self::Fixed(set) => set.generation(),
+            Self::Secret(_) => 0,
+            Self::Source(source) => source.generation(),
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fixed(_) => "Fixed(..)",
+            Self::Secret(_) => "Secret(..)",
+            Self::Source(_) => "Source(..)",
+        })
     }
 }
 
@@ -117,19 +249,23 @@ impl TokenVerifier for JwtVerifier {
         if token.len() > MAX_TOKEN {
             return Answer::Now(Err(AuthError::Invalid(reason::TOO_LONG)));
         }
-        let key = self.cache.key(token);
-        if let Some(identity) = self.cache.get(key, GENERATION, now) {
+        let key = self.0.cache.key(token);
+        if let Some(identity) = self.0.recall(key, now) {
             return Answer::Now(Ok(identity));
         }
-        Answer::Now(self.check(token, now).map(|(identity, until)| {
-            let identity = Arc::new(identity);
-            self.cache.insert(key, GENERATION, Arc::clone(&identity), until);
-            identity
-        }))
+        match (self.0.check(token, key, now), &self.0.keys) {
+            (Ok(result), _) => Answer::Now(result),
+            (Err(Unknown { generation }), Keys::Source(_)) => {
+                let (inner, token) = (Arc::clone(&self.0), token.to_owned());
+                Answer::later(async move { inner.check_later(&token, key, now, generation).await })
+            }
+            // There will be no others.
+            (Err(Unknown { .. }), _) => Answer::Now(Err(AuthError::Invalid(reason::KEY))),
+        }
     }
 
     fn recall(&self, token: &str, now: UnixTime) -> Option<Arc<Identity>> {
-        (token.len() <= MAX_TOKEN).then(|| self.cache.get(self.cache.key(token), GENERATION, now))?
+        (token.len() <= MAX_TOKEN).then(|| self.0.recall(self.0.cache.key(token), now))?
     }
 }
 

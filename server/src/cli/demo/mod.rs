@@ -11,7 +11,7 @@ use portcullis_core::time::Clock;
 use self::services::Services;
 use super::run::{Serving, serve};
 use super::{FAILED, WRONG, complain, print, say};
-use crate::config::{self, LoadOptions, VerifierSettings};
+use crate::config::{self, JwtSettings, LoadOptions, VerifierSettings};
 
 /// What the demo runs; an operator can run it too.
 const SHOP: &str = include_str!("../../../../examples/shop.toml");
@@ -54,7 +54,8 @@ pub(super) fn demo(args: &Args) -> ExitCode {
         .verifiers
         .iter()
         .find_map(VerifierSettings::jwt)
-        .map(|verifier| verifier.secret.reveal().to_owned())
+        .and_then(JwtSettings::secret)
+        .map(|secret| secret.reveal().to_owned())
         .unwrap_or_default();
     let token = services::token(&secret, "ada", "customer", &Clock::system());
     if let Err(error) = services.serve(secret) {

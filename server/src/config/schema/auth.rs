@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::key_file::{self, KeyFile};
 use crate::config::problem::Problem;
-use crate::config::resolve::Secret;
-use crate::config::section::{Harmless, Section};
+use crate::config::resolve::{Keys, Secret};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
 
@@ -20,12 +20,15 @@ pub(crate) struct Auth {
     pub(crate) forward_token: Given<At<bool>>,
     pub(crate) id: Given<Text>,
     pub(crate) issuer: Given<Text>,
+    pub(crate) jwks: Given<At<Keys>>,
+    pub(crate) keys_refresh: Given<At<Duration>>,
     /// Where API keys stand.
     pub(crate) key: Given<At<Vec<Text>>>,
     pub(crate) keys: Given<At<KeyFile>>,
     pub(crate) kind: Given<At<&'static str>>,
     pub(crate) leeway: Given<At<Duration>>,
     pub(crate) name: At<String>,
+    pub(crate) public_key: Given<At<Keys>>,
     pub(crate) secret: Given<At<Secret>>,
     pub(crate) span: Span,
     /// Where tokens stand.
@@ -52,8 +55,6 @@ impl Auth {
             Some(_) => misplaced(section, &OF_API_KEYS, "api-key"),
             None => {}
         }
-        section.not_built_yet(&["public_key", "jwks"]);
-        section.not_built("keys_refresh", Harmless::Word("10m"));
         Self {
             algorithms: section.texts("algorithms"),
             audience: section.texts("audience"),
@@ -62,6 +63,8 @@ impl Auth {
             forward_token: section.value("forward_token").and_then(Value::boolean),
             id: section.text("id"),
             issuer: section.text("issuer"),
+            jwks: section.value("jwks").and_then(Value::keys),
+            keys_refresh: section.duration("keys_refresh"),
             key: section.texts("key"),
             keys: section.value("keys").and_then(|keys| match kind.get().map(|kind| kind.value) {
                 // Noted above; what its file holds concerns nobody.
@@ -72,6 +75,7 @@ impl Auth {
             // No leeway at all is a choice.
             leeway: section.value("leeway").and_then(Value::duration),
             name,
+            public_key: section.value("public_key").and_then(Value::keys),
             secret: section.value("secret").and_then(Value::secret),
             span: section.span.clone(),
             token: section.texts("token"),

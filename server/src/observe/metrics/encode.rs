@@ -86,6 +86,7 @@ impl Collector for Scrape {
         self.limits(page)?;
         self.upstreams(page)?;
         self.upstream_states(page)?;
+        self.keys(page)?;
         self.process(page)
     }
 }
@@ -195,6 +196,25 @@ impl Scrape {
         page.gauges(
             ("portcullis_upstream_connections_idle", "Connections to an upstream that are kept for later", None),
             one(|state| state.connections_idle),
+        )
+    }
+
+    fn keys(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let keys = || self.readings.keys.iter();
+        page.gauges(
+            ("portcullis_verifier_keys", "Keys in force of a verifier that fetches them", None),
+            keys().map(|keys| ([("verifier", &*keys.name)], keys.keys)),
+        )?;
+        page.counters(
+            ("portcullis_verifier_key_fetches", "Fetches of a verifier's keys, by result", None),
+            keys().flat_map(|keys| {
+                let label = |result| [("verifier", &*keys.name), ("result", result)];
+                [(label("failed"), keys.failed), (label("ok"), keys.fetched)]
+            }),
+        )?;
+        page.gauges(
+            ("portcullis_verifier_keys_fetched_timestamp", "When a verifier's keys came last", Some(&Unit::Seconds)),
+            keys().filter_map(|keys| Some(([("verifier", &*keys.name)], keys.last_fetched?))),
         )
     }
 

@@ -28,7 +28,7 @@ mod readings;
 
 pub use counts::AttemptOutcome;
 pub use names::{LimitSeries, RouteSeries, UpstreamSeries};
-pub use readings::{Readings, UpstreamReading};
+pub use readings::{KeysReading, Readings, UpstreamReading};
 
 /// What the text that [`Metrics::encode`] makes is, for its `Content-Type`: OpenMetrics 1.0.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -11,6 +11,8 @@ pub struct Readings {
     pub access_log_dropped: u64,
     /// Client connections that are open.
     pub connections_open: u64,
+    /// Every verifier of the plan in force whose keys are fetched.
+    pub keys: Vec<KeysReading>,
     /// Keys that the limit store holds.
     pub limit_keys: u64,
     /// Charges that found the limit store full.
@@ -19,6 +21,28 @@ pub struct Readings {
     pub plans: u64,
     /// Every upstream of the plan in force.
     pub upstreams: Vec<UpstreamReading>,
+}
+
+/// The state of the keys of one verifier.
+#[derive(Clone, Debug)]
+pub struct KeysReading {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Fetches that failed.
+    pub failed: u64,
+    /// Fetches that brought keys.
+    pub fetched: u64,
+    /// Keys in force.
+    pub keys: u64,
+    /// When keys came last, in seconds since the epoch; none when they never did.
+    pub last_fetched: Option<u64>,
+}
+
+impl KeysReading {
+    /// A verifier that never had keys.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), failed: 0, fetched: 0, keys: 0, last_fetched: None }
+    }
 }
 
 /// The state of one upstream.

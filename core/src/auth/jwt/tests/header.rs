@@ -23,12 +23,13 @@ fn only_configured_algorithms_exist() {
 /// J02: the algorithm is a part of what is signed, and each has a key of its own.
 #[test]
 fn algorithms_are_not_mixed_up() {
-    let both = JwtVerifier::secret(SECRET, Algorithm::ALL.iter().copied()).any_issuer().any_audience().build().unwrap();
-    for algorithm in Algorithm::ALL {
+    const HS: [Algorithm; 3] = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+    let both = JwtVerifier::secret(SECRET, HS).any_issuer().any_audience().build().unwrap();
+    for algorithm in &HS {
         let token = mint(*algorithm, SECRET, &good()).unwrap();
         assert!(verify(&both, &token, NOW).is_ok(), "{algorithm}");
         let (_, rest) = token.split_once('.').unwrap();
-        for other in Algorithm::ALL.iter().filter(|other| *other != algorithm) {
+        for other in HS.iter().filter(|other| *other != algorithm) {
             let header = URL_SAFE_NO_PAD.encode(json!({ "alg": other.as_str(), "typ": "JWT" }).to_string());
             let result = verify(&both, &format!("{header}.{rest}"), NOW);
             assert_eq!(result.unwrap_err(), AuthError::Invalid(reason::SIGNATURE), "{algorithm} as {other}");

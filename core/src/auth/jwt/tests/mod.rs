@@ -7,11 +7,16 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::auth::mint;
+use crate::testing::SigningKey;
 
 mod builder;
 mod claims;
 mod header;
+mod keys;
+mod pem;
+mod rotation;
 mod shape;
+mod vectors;
 
 const SECRET: &[u8; 64] = b"sixty-four-bytes-are-enough-for-every-hash-that-there-is-in-here";
 const ISSUER: &str = "https://login.shop.test";

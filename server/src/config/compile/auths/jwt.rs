@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use portcullis_core::auth::{Algorithm, JwtConfigError};
+use portcullis_core::auth::{Algorithm, JwtConfigError, KeyKind};
 
 use super::{Problems, missing};
 use crate::config::problem::Problem;
-use crate::config::resolve::Secret;
 use crate::config::schema::auth::Auth as Written;
 use crate::config::span::{Given, Text};
 use crate::config::suggest::{did_you_mean, listed};
 use crate::parts::JwtSettings;
+
+mod keys;
 
 /// What an issuer or audience may say instead of a name: that it is not checked.
 const ANY: &str = "any";
@@ -26,15 +27,15 @@ pub(super) fn settings(written: &Written, name: Arc<str>, problems: &mut Problem
     let algorithms = algorithms(written, problems);
     let issuer = issuer(written, problems);
     let audience = audience(written, problems);
-    let secret = secret(written, problems);
+    let keys = keys::compile(written, algorithms.as_deref(), problems);
     Some(JwtSettings {
         algorithms: algorithms?,
         audience: audience?,
         id_claim: written.id.get().map_or_else(|| "sub".to_owned(), |id| id.value.clone()),
         issuer: issuer?,
+        keys: keys?,
         leeway: written.leeway.get().map(|leeway| leeway.value),
         name,
-        secret: secret?,
     })
 }
 
@@ -59,10 +60,8 @@ fn algorithms(written: &Written, problems: &mut Problems) -> Option<Vec<Algorith
             Ok(algorithm) => algorithms.push(algorithm),
             Err(_) if text.unset => algorithms.push(Algorithm::HS256),
             Err(_) => {
-                let unbuilt = ["RS", "PS", "ES", "Ed"].iter().any(|family| text.value.starts_with(family));
-                let what = if unbuilt { "is not built yet" } else { "is not an algorithm" };
-                let problem = Problem::error(&text.span, format!("`{}` {what}", text.shown()));
-                let hint = did_you_mean(&text.written, names()).filter(|_| !unbuilt);
+                let problem = Problem::error(&text.span, format!("`{}` is not an algorithm", text.shown()));
+                let hint = did_you_mean(&text.written, names());
                 problems.note(problem.accepted(listed(names())).maybe_hint(hint));
             }
         }
@@ -123,18 +122,6 @@ fn note_any(text: &Text, what: &str, problems: &mut Problems) {
     problems.note(warning.label(format!("a token of any {what} passes if its signature is right")));
 }
 
-fn secret(written: &Written, problems: &mut Problems) -> Option<Secret> {
-    if written.secret.is_absent() {
-        missing(written, "secret", "`secret = \"${JWT_SECRET}\"` or `secret = \"file:jwt.key\"`", problems);
-    }
-    let secret = written.secret.get()?;
-    if secret.value.reveal().is_empty() {
-        problems.note(Problem::error(&secret.span, format!("the secret of [auth.{}] is empty", written.name.value)));
-        return None;
-    }
-    Some(secret.value.clone())
-}
-
 /// A verifier that could not be made, at the key that is at fault.
 pub(super) fn unfit(written: &Written, algorithms: &[Algorithm], error: JwtConfigError) -> Problem {
     let span = |given: Option<&crate::config::span::Span>| given.unwrap_or(&written.span).clone();
@@ -152,6 +139,26 @@ pub(super) fn unfit(written: &Written, algorithms: &[Algorithm], error: JwtConfi
         JwtConfigError::LeewayTooLong => {
             Problem::error(&span(written.leeway.get().map(|at| &at.span)), error.to_string()).accepted("up to \"60s\"")
         }
+        JwtConfigError::NoKey | JwtConfigError::NoSecret { .. } | JwtConfigError::WrongKey { .. } => {
+            let at = span(written.algorithms.get().map(|at| &at.span));
+            Problem::error(&at, format!("the keys of [auth.{}] do not go with its algorithms", written.name.value))
+                .label(error.to_string())
+                .hint(remedy(error))
+        }
         _ => Problem::error(&written.span, error.to_string()),
+    }
+}
+
+/// What to do about keys and algorithms that do not go together.
+fn remedy(error: JwtConfigError) -> &'static str {
+    match error {
+        JwtConfigError::NoSecret { .. } => {
+            "one verifier has either a secret or public keys: for both make a second [auth.*] table"
+        }
+        JwtConfigError::WrongKey { kind: KeyKind::Secret, .. } => {
+            "write `public_key` or `jwks` instead of `secret`, or only HS algorithms"
+        }
+        JwtConfigError::WrongKey { .. } => "algorithms of several kinds need several keys: a `jwks`",
+        _ => "name the algorithms that the issuer signs with",
     }
 }
