@@ -218,6 +218,20 @@ fn every_example_is_good() {
 }
 
 #[test]
+fn the_schema_is_json_and_its_help_says_what_to_do_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = portcullis(&["schema"], folder.path());
+    assert!(output.status.success());
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let workers = &schema["properties"]["server"]["properties"]["workers"];
+    assert_eq!((&workers["default"], &workers["anyOf"][0]["maximum"]), (&0.into(), &1024.into()));
+    assert!(
+        text(&portcullis(&["schema", "--help"], folder.path()).stdout).contains("#:schema ./portcullis.schema.json")
+    );
+}
+
+#[test]
 fn explain_says_why() {
     let explain = |args: &[&str]| {
         let mut all = vec!["explain"];

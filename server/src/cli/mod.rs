@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod key;
 mod run;
+mod schema;
 mod token;
 mod watched;
 
@@ -66,6 +67,8 @@ enum Command {
     Key(key::Args),
     /// Run the gateway
     Run(run::Args),
+    /// Print the JSON Schema of the configuration, for an editor that completes and checks it
+    Schema(schema::Args),
     /// Make a token that a verifier of the configuration accepts, for trying out
     Token(token::Args),
 }
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Key(args) => key::key(&args),
         Command::Run(args) => run::run(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::Token(args) => token::token(&args),
     }
 }

@@ -79,7 +79,7 @@ fn parse(outer: &Reader<'_>, name: &str, source: &str) -> Given<KeyFile> {
     let around = &outer.surroundings;
     let surroundings =
         Surroundings { env: around.env, folder: around.folder.clone(), now: around.now, unset_ok: around.unset_ok };
-    let reader = Reader { found: RefCell::new(Found::default()), source, surroundings };
+    let reader = Reader { found: RefCell::new(Found::default()), knows_homes: false, source, surroundings };
     let (table, errors) = DeTable::parse_recoverable(source);
     let keys =
         Section::read(&reader, "the key file", 0..0, table.get_ref(), |section| section.value("key").and_then(keys));

@@ -19,6 +19,7 @@
 //! Serde takes no part: its derive stops at the first fault and loses places in short forms.
 
 mod compile;
+mod describe;
 mod forms;
 #[cfg(test)]
 mod golden;
@@ -36,6 +37,7 @@ mod span;
 mod suggest;
 pub(crate) mod summary;
 mod syntax;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -49,6 +51,7 @@ use portcullis_core::time::Clock;
 use toml::de::DeTable;
 
 pub use crate::parts::{ApiKeySettings, JwtKeys, JwtSettings, RemoteKeys, VerifierSettings};
+pub use describe::json_schema;
 pub use problem::{Level, Problem};
 pub use report::Report;
 pub use resolve::Secret;
@@ -147,6 +150,7 @@ fn read(
 ) -> (Result<Config, Report>, Vec<PathBuf>) {
     let reader = Reader {
         found: RefCell::new(Found::default()),
+        knows_homes: true,
         source: text,
         surroundings: Surroundings {
             env,

@@ -8,10 +8,14 @@ use super::problem::Problem;
 use super::report::Read;
 use super::resolve::Surroundings;
 use super::span::Span;
+use super::taken::Taken;
 
 /// What the walk over one file shares: the text, what is around it, and what was found.
 pub(crate) struct Reader<'f> {
     pub(crate) found: RefCell<Found>,
+    /// Whether a key that is unknown where it stands is looked for elsewhere in the schema: not in files of another form, nor
+    /// while the schema is made.
+    pub(crate) knows_homes: bool,
     pub(crate) source: &'f str,
     pub(crate) surroundings: Surroundings<'f>,
 }
@@ -28,6 +32,8 @@ pub(crate) struct Found {
     pub(crate) read: Vec<Read>,
     /// Places that reports must not show.
     pub(crate) secrets: Vec<Span>,
+    /// What each value was taken as; none where nobody asked.
+    pub(crate) taken: Option<Vec<(Span, Taken)>>,
 }
 
 impl Reader<'_> {
@@ -40,5 +46,12 @@ impl Reader<'_> {
 
     pub(crate) fn note(&self, problem: Problem) {
         self.found.borrow_mut().problems.push(problem);
+    }
+
+    /// Says what the value at `span` is taken as, whether it is fit or not.
+    pub(crate) fn took(&self, span: Span, taken: impl FnOnce() -> Taken) {
+        if let Some(list) = &mut self.found.borrow_mut().taken {
+            list.push((span, taken()));
+        }
     }
 }

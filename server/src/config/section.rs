@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::describe;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::redact;
 use super::span::{At, Given, Span, Text};
 use super::suggest::{listed, nearest};
+use super::taken::Taken;
 use super::value::Value;
 
 /// What the top of the file is called in messages.
 pub(crate) const TOP: &str = "the file";
+
+/// Where keys stand that are in no table.
+pub(crate) const TOP_OF_FILE: &str = "the top of the file";
 
 /// One table while it is read.
 pub(crate) struct Section<'r> {
@@ -26,7 +31,7 @@ pub(crate) struct Section<'r> {
 }
 
 /// What of a key that is not built yet may be written, because it is what happens anyway.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Harmless {
     /// Nothing, or a table of nothing: "", [], {}.
     Empty,
@@ -48,6 +53,7 @@ impl<'r> Section<'r> {
         let mut section = Self { asked: Vec::new(), name: name.to_owned(), reader, span, table };
         let value = read(&mut section);
         section.note_unknown();
+        reader.took(section.span, || Taken::Keys(section.asked));
         value
     }
 
@@ -112,6 +118,7 @@ impl<'r> Section<'r> {
     /// Every entry of a table of names: the name and its value, in the order of the file.
     pub(crate) fn named<T>(&mut self, key: &'static str, read: impl Fn(At<String>, Value<'r>) -> Option<T>) -> Vec<T> {
         let Given::Value(value) = self.value(key) else { return Vec::new() };
+        value.take(|| Taken::Names);
         let checked = value.entries().into_iter().inspect(|(name, _)| self.check_name(name));
         checked.filter_map(|(name, value)| read(name, value)).collect()
     }
@@ -140,6 +147,7 @@ impl<'r> Section<'r> {
     /// A key of the contract whose part is not built yet: anything but what happens anyway is an error, never ignored.
     pub(crate) fn not_built(&mut self, key: &'static str, harmless: Harmless) {
         let Given::Value(value) = self.value(key) else { return };
+        value.take(|| Taken::Unbuilt(harmless));
         if !harmless.covers(value.kind()) {
             if redact::is_telling(key) {
                 self.reader.found.borrow_mut().secrets.push(value.span());
@@ -177,8 +185,25 @@ impl<'r> Section<'r> {
             self.note(
                 Problem::error(&key.span(), format!("unknown key `{}` in {}", super::span::shown(name), self.name))
                     .accepted(listed(accepted))
-                    .maybe_hint(meant.map(|word| format!("did you mean `{word}`?"))),
+                    .maybe_hint(meant.map_or_else(|| self.home(name), |word| Some(format!("did you mean `{word}`?")))),
             );
+        }
+    }
+
+    /// Where a key that is unknown here belongs: most often it stands behind the wrong header.
+    fn home(&self, key: &str) -> Option<String> {
+        if !self.reader.knows_homes {
+            return None;
+        }
+        let homes = describe::homes(key);
+        let (top, tables): (Vec<_>, Vec<_>) = homes.into_iter().partition(|home| home == TOP_OF_FILE);
+        match (&*top, &*tables) {
+            ([], []) => None,
+            ([top, ..], []) => Some(format!("`{key}` stands at {top}, before the first [table]")),
+            ([], tables) => Some(format!("`{key}` is a key of {}", tables.join(", "))),
+            ([top, ..], tables) => {
+                Some(format!("`{key}` stands at {top}, before the first [table], or in {}", tables.join(", ")))
+            }
         }
     }
 }

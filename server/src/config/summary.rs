@@ -17,6 +17,7 @@ impl Config {
             None => "no admin listener".to_owned(),
         });
         lines.extend(self.plan.routes.iter().map(|route| self.route_line(route)));
+        lines.push(self.open_line());
         lines.extend(self.key_lines());
         lines.extend(self.rule_lines());
         lines
@@ -33,6 +34,19 @@ impl Config {
         let networks = trusted.networks().iter().map(ToString::to_string);
         let peers: Vec<_> = networks.chain(trusted.trusts_unix().then(|| "unix".to_owned())).collect();
         (!peers.is_empty()).then(|| format!("believes {} of {}", trusted.family().as_str(), peers.join(", ")))
+    }
+
+    /// Whom nobody asks who they are: what an operator should have meant.
+    fn open_line(&self) -> String {
+        let is_open = |route: &&Route| {
+            route.access == Access::Public && matches!(route.target, Target::Split { .. } | Target::Upstream { .. })
+        };
+        let open: Vec<&str> = self.plan.routes.iter().filter(is_open).map(|route| &*route.name).collect();
+        match &*open {
+            [] => "open to anyone: nothing that goes to an upstream".to_owned(),
+            _ if self.plan.auths.is_empty() => "open to anyone: everything, since there is no [auth.NAME]".to_owned(),
+            names => format!("open to anyone: {}", names.join(", ")),
+        }
     }
 
     fn route_line(&self, route: &Route) -> String {

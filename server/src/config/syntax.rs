@@ -28,6 +28,9 @@ pub(super) fn problems(text: &str, errors: &[Error], found: Vec<Problem>) -> Vec
 
     let hidden = errors.len().saturating_sub(MOST);
     let mut problems: Vec<Problem> = errors.iter().take(MOST).map(|(span, error)| problem(text, span, error)).collect();
+    if let Some(first) = problems.first_mut() {
+        *first = first.clone().maybe_hint(other_language(text));
+    }
     if let Some(last) = problems.pop() {
         problems.push(match (swallowed, hidden) {
             (true, _) => last.hint("look above for a list or table that is never closed"),
@@ -68,4 +71,17 @@ fn visible(text: &str, span: &Span) -> Span {
 fn line(text: &str, span: &Span) -> usize {
     let before = text.as_bytes().get(..span.start).unwrap_or(text.as_bytes());
     before.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// What a file may be that is not TOML from its first line on.
+fn other_language(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let language = match line {
+        "{" | "---" => line.replace('{', "JSON").replace("---", "YAML"),
+        _ if line.ends_with(':') || line.starts_with("listen: ") => "YAML".to_owned(),
+        _ => return None,
+    };
+    Some(format!(
+        "this looks like {language}; in TOML it is `listen = [\"127.0.0.1:8080\"]`, and `[upstreams]` with `app = […]` below it"
+    ))
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn load_text(text: &str) -> Config {
+    assert_eq!(describe::tests::refusal(text), None, "the JSON Schema refuses what should load");
     from_text("test", text, &|_| None, LoadOptions::default()).unwrap_or_else(|report| panic!("{report}"))
 }
 

@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::section::Section;
 use super::span::{At, Given, Span, Text};
 use super::suggest::{did_you_mean, listed};
+use super::taken::Taken;
 
 /// A value, and the key that it stands under.
 #[derive(Clone, Copy)]
@@ -31,11 +32,30 @@ impl<'r> Value<'r> {
         self.value.get_ref()
     }
 
+    /// Says what the value is taken as: the file's JSON Schema is made of this.
+    pub(crate) fn take(&self, taken: impl FnOnce() -> Taken) {
+        self.reader.took(self.span(), taken);
+    }
+
     /// Notes that the value is of the wrong kind.
     fn wrong<T>(&self, expected: &str) -> Given<T> {
         let title = format!("`{}` must be {expected}, not {}", self.key, kind_of(self.kind()));
-        self.reader.note(Problem::error(&self.span(), title).label(format!("expected {expected}")));
+        let problem = Problem::error(&self.span(), title).label(format!("expected {expected}"));
+        self.reader.note(problem.maybe_hint(self.quotes(expected)));
         Given::Broken
+    }
+
+    /// What is wrong may be no more than the quotes.
+    fn quotes(&self, expected: &str) -> Option<String> {
+        let hint = match self.kind() {
+            DeValue::Integer(_) if expected == "a string" => "write it in quotes",
+            DeValue::String(text) if expected.contains("number") && text.parse::<u32>().is_ok() => {
+                "write it without quotes"
+            }
+            _ => return None,
+        };
+        // Not the value: it may be a secret.
+        Some(hint.to_owned())
     }
 
     /// Notes that the value is of the right kind and still not acceptable. What came from outside the file is not shown.
@@ -51,6 +71,7 @@ impl<'r> Value<'r> {
 
     /// A string, with variables replaced.
     pub(crate) fn text(self) -> Given<Text> {
+        self.take(|| Taken::Text);
         self.text_as("a string")
     }
 
@@ -89,6 +110,7 @@ impl<'r> Value<'r> {
 
     /// A duration.
     pub(crate) fn duration(self) -> Given<At<Duration>> {
+        self.take(|| Taken::Duration);
         if let DeValue::Integer(number) = self.kind() {
             let problem =
                 Problem::error(&self.span(), format!("`{}` must be {}, not an integer", self.key, forms::DURATION));
@@ -112,6 +134,7 @@ impl<'r> Value<'r> {
 
     /// A size in bytes.
     pub(crate) fn size(self) -> Given<At<u64>> {
+        self.take(|| Taken::Size);
         if let DeValue::Integer(number) = self.kind() {
             let problem =
                 Problem::error(&self.span(), format!("`{}` must be {}, not an integer", self.key, forms::SIZE));
@@ -123,6 +146,7 @@ impl<'r> Value<'r> {
 
     /// A size, or none for "off".
     pub(crate) fn size_or_off(self) -> Given<At<Option<u64>>> {
+        self.take(|| Taken::Word(vec!["off"]));
         match self.kind() {
             DeValue::String(text) if text == "off" => Given::Value(At::new(None, self.span())),
             _ => self.size().and_then(|size| Given::Value(size.map(Some))),
@@ -131,6 +155,7 @@ impl<'r> Value<'r> {
 
     /// A whole number in `range`.
     pub(crate) fn integer(self, range: RangeInclusive<u32>) -> Given<At<u32>> {
+        self.take(|| Taken::Integer(range.clone()));
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         let parse = |text: &str, radix| u32::from_str_radix(text, radix).ok().filter(|number| range.contains(number));
         match self.kind() {
@@ -151,6 +176,7 @@ impl<'r> Value<'r> {
 
     /// True or false.
     pub(crate) fn boolean(self) -> Given<At<bool>> {
+        self.take(|| Taken::Boolean);
         match self.kind() {
             DeValue::Boolean(value) => Given::Value(At::new(*value, self.span())),
             DeValue::String(text) if text.contains("${") => {
@@ -162,7 +188,8 @@ impl<'r> Value<'r> {
 
     /// One of a few words. Those in `unbuilt` belong to the contract and to parts that are not built yet.
     pub(crate) fn word(self, accepted: &[&'static str], unbuilt: &[&str]) -> Given<At<&'static str>> {
-        self.text().and_then(|text| {
+        self.take(|| Taken::Word(accepted.to_vec()));
+        self.text_as("a string").and_then(|text| {
             let known = accepted.iter().find(|word| **word == text.value).copied();
             match known.or(accepted.first().copied().filter(|_| text.unset)) {
                 Some(word) => Given::Value(At::new(word, text.span)),
@@ -188,6 +215,7 @@ impl<'r> Value<'r> {
 
     /// The values of a list.
     pub(crate) fn list(self, expected: &str) -> Given<Vec<Self>> {
+        self.take(|| Taken::List);
         match self.kind() {
             DeValue::Array(array) => {
                 Given::Value(array.iter().map(|value| Self { key: self.key, reader: self.reader, value }).collect())
@@ -223,6 +251,7 @@ impl<'r> Value<'r> {
 
     /// The entries of a table, in the order of the file.
     pub(crate) fn entries(self) -> Vec<(At<String>, Self)> {
+        self.take(|| Taken::Entries);
         let DeValue::Table(table) = self.kind() else {
             let _ = self.wrong::<()>("a table");
             return Vec::new();

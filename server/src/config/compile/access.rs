@@ -125,6 +125,21 @@ impl<'f> Verifiers<'f> {
         }
     }
 
+    /// Warns where a route that says nothing is open to anyone: what is forgotten should be closed.
+    pub(super) fn note_open_by_default(&self, problems: &mut Problems) {
+        if let Some(At { span, value }) = self.default
+            && let [text] = &**value
+            && text.value == NONE
+            && let Some(verifier) = self.names.first()
+        {
+            let warning = Problem::warning(span, "a route that says nothing is open to anyone");
+            problems.note(warning.hint(format!(
+                "make it `auth = \"{}\"` here, and say `auth = \"none\"` in each route that is meant to be open",
+                verifier.value
+            )));
+        }
+    }
+
     /// Warns of verifiers that no route asks.
     pub(super) fn note_unused(&self, problems: &mut Problems) {
         for (index, name) in self.names.iter().enumerate() {

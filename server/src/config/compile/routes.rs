@@ -76,6 +76,7 @@ pub(super) fn compile(context: &Context<'_>, problems: &mut Problems) -> Option<
         entries.extend(entry.map(|entry| (entry, written)));
     }
     context.verifiers.note_open(problems);
+    context.verifiers.note_open_by_default(problems);
     let table = table(entries, problems)?;
     // With an error elsewhere, what seems unused may only be misspelt where it is used.
     if !problems.has_errors() {
@@ -196,6 +197,8 @@ fn host(text: &Text, problems: &mut Problems) -> Option<HostPattern> {
         Err(error) => {
             let problem = Problem::error(&text.span, format!("`{}` is not a host", text.shown()));
             let problem = if text.is_resolved() { problem } else { problem.label(error.to_string()) };
+            let has_scheme = text.written.contains("://");
+            let problem = problem.maybe_hint(has_scheme.then(|| "write the name alone, without `http://`".to_owned()));
             problems.note(problem.accepted("\"shop.test\", or \"*.shop.test\" for all below; without a port"));
             None
         }
