@@ -202,7 +202,7 @@ fn two_verifiers_may_share_a_place() {
         )
     };
     let gateway = Gateway::start(&format!(
-        "{}{}[upstreams]\napp = [\"{}\"]\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\nauth = [\"one\", \"two\"]\n\
+        "{}{}[upstreams]\napp = [\"{}\"]\n[[routes]]\npath = \"/\"\nupstream = \"app\"\nauth = [\"one\", \"two\"]\n\
          [[routes]]\npath = \"/one\"\nupstream = \"app\"\nauth = \"one\"\n",
         issuer("one"),
         issuer("two"),

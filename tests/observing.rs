@@ -52,9 +52,10 @@ fn one_line_for_each_request() {
         _ => Reply::ok("hello"),
     });
     let logged = Logged::start(&format!(
-        "{VERIFIER}[upstreams.app]\nservers = [\"{}\"]\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\nauth = \"none\"\n\
-         [[routes]]\nname = \"mine\"\npath = \"/me\"\nupstream = \"app\"\nauth = \"users\"\nlimits = [\"2/h\"]\n",
-        upstream.url()
+        "{VERIFIER}[upstreams]\napp = [\"{url}\"]\nown = [\"{url}\"]\n\
+         [[routes]]\npath = \"/**\"\nupstream = \"app\"\nauth = \"none\"\n\
+         [[routes]]\nname = \"mine\"\npath = \"/me\"\nupstream = \"own\"\nauth = \"users\"\nlimits = [\"2/h\"]\n",
+        url = upstream.url()
     ));
     let gateway = &logged.gateway;
     let token = token("ada");

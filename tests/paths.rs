@@ -2,12 +2,13 @@
 
 use portcullis_suite::{Client, Gateway, Upstream, token};
 
-/// Everything is public but /admin and all below.
+/// Everything is public but /admin and all below. Two names for one server: the file says that it reads paths as strictly as we do.
 fn guarded(upstream: &Upstream) -> Gateway {
     Gateway::start(&format!(
         r#"
         [upstreams]
-        app = ["{}"]
+        app = ["{url}"]
+        site = ["{url}"]
         [auth.users]
         kind = "jwt"
         algorithms = ["HS256"]
@@ -17,7 +18,7 @@ fn guarded(upstream: &Upstream) -> Gateway {
         failures = "off"
         [[routes]]
         path = "/**"
-        upstream = "app"
+        upstream = "site"
         auth = "none"
         [[routes]]
         path = "/admin/**"
@@ -25,11 +26,11 @@ fn guarded(upstream: &Upstream) -> Gateway {
         auth = "users"
         [[routes]]
         path = "/kept/**"
-        upstream = "app"
+        upstream = "site"
         auth = "none"
         encoded_slashes = "keep"
         "#,
-        upstream.url()
+        url = upstream.url()
     ))
 }
 

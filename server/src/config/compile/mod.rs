@@ -16,6 +16,7 @@ mod routes;
 mod rules;
 mod server;
 mod split;
+mod split_view;
 mod store;
 mod target;
 mod trusted;
@@ -80,6 +81,10 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
         trusted,
         upstreams: upstreams.into(),
     };
+    split_view::note(&plan, file.routes.get().map_or(&[], |routes| &routes.value), problems);
+    if problems.has_errors() {
+        return None;
+    }
     let listen = listen.into_iter().map(|at| at.value).collect();
     Some(Compiled { plan, settings: Settings { admin, listen, log, server, store }, verifiers })
 }
