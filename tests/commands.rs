@@ -364,10 +364,68 @@ fn explain_tells_of_splits_redirects_and_rules() {
     let told = explain(&["GET", "/orders/7"]);
     assert!(told.contains("by chance: cookie:session is not there") && !told.contains("http://127"), "{told}");
     let told = explain(&["GET", "/old/7?a=b"]);
-    assert!(told.contains("308") && told.contains("https://shop.test/new/7?a=b"), "{told}");
+    assert!(told.contains("308") && told.contains("https://shop.test/new/7?…"), "{told}");
     let checked = text(&portcullis(&["check"], folder.path()).stdout);
     assert!(checked.contains("to orders (95 %), next (5 %), sticky by cookie:session, path rewritten"), "{checked}");
     assert!(checked.contains("redirects with 308"), "{checked}");
+}
+
+#[test]
+fn explain_prints_one_document_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "a-secret-of-at-least-thirty-two-bytes";
+    let routes = (0..30).map(|n| format!("[[routes]]\npath = \"/r{n}\"\nrespond = {{}}\nauth = \"none\"\n"));
+    let config = format!(
+        "[auth.users]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret = \"{secret}\"\nissuer = \"i\"\naudience = \"a\"\n\
+         forward = {{ x-user = \"sub\" }}\n\
+         [upstreams]\napp = [\"http://127.0.0.1:7001\"]\n[[routes]]\npath = \"/api/{{id}}\"\nrewrite = \"/v1/{{id}}\"\n\
+         upstream = \"app\"\nauth = \"users\"\nlimits = [\"9/s\", {{ rate = \"5/s\", key = \"cookie:session\" }}]\n\
+         request = {{ set = {{ x-copy = \"{{cookie:session}}\" }} }}\n{}",
+        routes.collect::<String>()
+    );
+    file(folder.path(), &config);
+    let token = text(&portcullis(&["token", "--sub", "ada"], folder.path()).stdout).trim().to_owned();
+    let (bearer, cookie) = (format!("authorization: Bearer {token}"), "cookie: session=canary");
+    let explain_at = |url: &str, more: &[&str]| {
+        let mut args = vec!["explain", "GET", url, "-H", cookie];
+        args.extend(more);
+        let output = portcullis(&args, folder.path());
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert!(!told.contains("canary") && !told.contains(secret) && !told.contains(&token), "{told}");
+        (output.status.code(), told)
+    };
+    let explain = |more: &[&str]| explain_at("http://shop.test//api/7?k=canary", more);
+    let document = |told: &str| serde_json::from_str::<serde_json::Value>(told).unwrap();
+
+    let (code, told) = explain(&["--json", "-H", &bearer]);
+    let found = document(&told);
+    assert_eq!((code, &found["admitted"]), (Some(0), &true.into()), "{told}");
+    assert_eq!(found["request"]["url"], "http://shop.test//api/7?…");
+    assert_eq!((&found["path"], &found["route"]["name"]), (&"/api/7".into(), &"/api/{id}".into()));
+    assert_eq!((&found["identity"]["id"], &found["sets"][0]["value"]), (&"ada".into(), &"ada".into()));
+    assert_eq!((&found["limits"][0]["key"], &found["limits"][0]["value"]), (&"identity".into(), &"ada".into()));
+    assert_eq!((&found["limits"][1]["key"], &found["limits"][1]["value"]), (&"cookie:session".into(), &().into()));
+    assert_eq!((&found["target"]["kind"], &found["target"]["path"]), (&"upstream".into(), &"/v1/7".into()));
+    assert_eq!((&found["fields"][0]["name"], &found["fields"][0]["value"]), (&"x-copy".into(), &"(not shown)".into()));
+    assert_eq!(
+        (&found["auth"]["verifiers"][0]["name"], &found["hides"][0]),
+        (&"users".into(), &"header:authorization".into())
+    );
+    assert!(found["answer"].is_null() && found["candidates"].as_array().unwrap().len() == 31);
+
+    // What was not reached is null.
+    let (code, told) = explain(&["--json"]);
+    let found = document(&told);
+    assert_eq!((code, &found["admitted"], &found["answer"]["status"]), (Some(1), &false.into(), &401.into()), "{told}");
+    assert!(found["limits"].is_null() && found["target"].is_null() && found["route"]["name"] == "/api/{id}");
+
+    let (code, told) = explain_at("http://u:canary@shop.test/api/7", &["--json"]);
+    assert!(code == Some(1) && document(&told)["request"]["url"] == "http://shop.test/api/7", "{told}");
+
+    // The same as text, of which a long list of routes is left out.
+    let (code, told) = explain(&["-H", &bearer]);
+    assert!(code == Some(0) && told.contains("30 more, whose host or path differs"), "{told}");
+    assert!(told.contains("counted by cookie:session = (not shown)") && told.contains("GET /v1/7"), "{told}");
 }
 
 #[test]

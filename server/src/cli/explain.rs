@@ -3,78 +3,40 @@
 //! It reads the configuration and the request, asks nobody and counts nothing: limits are asked of a fresh store, so what it
 //! prints are keys, costs and rules, not live counters.
 
+mod args;
+mod explanation;
+mod secrets;
+mod target;
+mod text;
+
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
 use portcullis_core::auth::{Challenge, Scheme};
-use portcullis_core::headers::{Arrival, HeaderRules, Proto, Survey, Via};
+use portcullis_core::headers::{Arrival, Proto, Survey, Via};
 use portcullis_core::limit::Rule;
-use portcullis_core::plan::{Access, Plan, Rewrite, Split, Target, UpstreamIndex};
+use portcullis_core::plan::{Access, Plan};
 use portcullis_core::rejection::Rejection;
-use portcullis_core::source::Facts;
+use portcullis_core::route::Standing;
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
+
+pub(super) use args::Args;
+use args::Peer;
+use explanation::{
+    Answer, Asked, Candidate, Client, Counted, Explanation, Field, Jwt, Known, Removed, Taking, Verifier,
+};
+use secrets::Secrets;
 
 use super::{FAILED, WRONG, file_or_lesson, load, print, say};
 use crate::config::{Config, LoadOptions, summary};
 use crate::inbound;
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// The method
-    #[arg(value_parser = method)]
-    method: Method,
-    /// A path, or a URL whose host counts too: /orders/7, http://shop.test/orders/7
-    #[arg(value_parser = url)]
-    url: Uri,
-    /// A header field of the request
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// Who connects: an address, or "unix"; who is a trusted proxy is believed as to whom it speaks for
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = peer)]
-    client: Peer,
-    /// The configuration; ./portcullis.toml where left out
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-/// Methods are case-sensitive, but nobody means `get` when they write it.
-fn method(text: &str) -> Result<Method, String> {
-    let upper = text.to_ascii_uppercase();
-    let known = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"].contains(&&*upper);
-    let text = if known { &upper } else { text };
-    text.parse().map_err(|_| format!("`{text}` is not a method, like GET"))
-}
-
-/// Who connects; without an address over a unix socket.
-#[derive(Clone, Copy, Debug)]
-struct Peer(Option<IpAddr>);
-
-fn peer(text: &str) -> Result<Peer, String> {
-    if text == "unix" {
-        return Ok(Peer(None));
-    }
-    text.parse().map(|address| Peer(Some(address))).map_err(|_| "write an IP address, or unix".to_owned())
-}
-
-fn url(text: &str) -> Result<Uri, String> {
-    let hint = || format!("write a path, /orders/7, or a whole URL: http://{}", text.trim_start_matches('/'));
-    let uri: Uri = text.parse().map_err(|_| hint())?;
-    if uri.path().starts_with('/') || text == "*" { Ok(uri) } else { Err(hint()) }
-}
-
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as \"name: value\"")?;
-    let name = name.trim().parse().map_err(|_| format!("`{}` is not a header name", name.trim()))?;
-    let value = value.trim().parse().map_err(|_| "the value has characters that no header can have".to_owned())?;
-    Ok((name, value))
-}
 
 pub(super) fn explain(args: &Args) -> ExitCode {
     let config = file_or_lesson(args.config.as_ref()).and_then(|file| load(&file, LoadOptions { unset_ok: true }));
@@ -89,25 +51,44 @@ pub(super) fn explain(args: &Args) -> ExitCode {
             return ExitCode::from(WRONG);
         }
     };
-    match runtime.block_on(tell(args, &config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(rejection) => {
-            row("answer", &refusal(&rejection));
-            ExitCode::from(FAILED)
+    let mut found = Explanation { request: asked(args), ..Explanation::default() };
+    match runtime.block_on(walk(args, &config, &mut found)) {
+        Ok(()) => found.admitted = true,
+        Err(rejection) => found.answer = Some(refusal(&rejection)),
+    }
+    if args.json {
+        match serde_json::to_string_pretty(&found) {
+            Ok(document) => print(&document),
+            Err(error) => say(&format!("error: {error}")),
         }
+    } else {
+        text::lines(&found).iter().for_each(|line| print(line));
+    }
+    if found.admitted { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// The request as it was given. Its query and its user information may hold a token, and what we print may be kept.
+fn asked(args: &Args) -> Asked {
+    let host = args.url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+    let scheme = args.url.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    let query = if args.url.query().is_some() { "?…" } else { "" };
+    Asked {
+        method: args.method.to_string(),
+        url: format!("{scheme}{}{}{query}", host.unwrap_or_default(), args.url.path()),
+        peer: args.client.to_string(),
     }
 }
 
-/// Prints what each step finds, in their order.
-async fn tell(args: &Args, config: &Config) -> Result<(), Rejection> {
+/// Fills in what each step finds, in their order.
+async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(), Rejection> {
     let plan = &config.plan;
-    row("request", &format!("{} {}", args.method, args.url));
-    let mut parts = arrived(args, plan);
+    let mut parts = arrived(args, plan, found);
     let arrival = plan.trusted.arrival(args.client.0, Proto::Http, &parts.headers);
-    say_client(args.client, arrival, plan, &parts.headers);
+    found.client = client(args.client, arrival, plan, &parts.headers);
     let via = Via::new("portcullis-explain").map_err(|_| Rejection::Internal)?;
     if inbound::screen(&mut parts, &plan.identity_headers, &via, 0, &mut None)?.is_for_us {
-        row("answer", "204 No Content, by the gateway itself");
+        found.target = Some(explanation::Target::Respond);
+        found.answer = Some(answer(StatusCode::NO_CONTENT));
         return Ok(());
     }
     let head = Head {
@@ -119,30 +100,34 @@ async fn tell(args: &Args, config: &Config) -> Result<(), Rejection> {
     };
     let routed = admit::route(plan, head);
     if let Ok(path) = portcullis_core::route::canonicalise(args.url.path()) {
-        row("path", &format!("{path} (canonical)"));
-        candidates(args, plan, &parts.headers, path.as_str());
+        found.candidates = candidates(args, plan, &parts.headers, path.as_str());
+        found.path = Some(path.to_string());
     }
     let routed = routed?;
-    row("route", &format!("{} ({})", routed.route().name, routed.route().pattern));
+    let route = routed.route();
+    found.route = Some(Taking { name: route.name.to_string(), pattern: route.pattern.to_string() });
+    found.auth = Some(access(config, &routed));
 
     let clock = Clock::system();
     let store = crate::parts::memory_store(&clock);
     let services = Services { clock: &clock, store: &store, subjects: &SubjectKey::random() };
-    say_access(plan, &routed);
-    say_tokens(config, &routed);
     let admitted = routed.admit(services).await.map_err(|refused| refused.rejection)?;
-    say_admission(&routed, &admitted)?;
-    say_target(config, &routed, &admitted)
+    identity(&admitted, found);
+    let secrets = Secrets::of(plan, &parts.uri, &parts.headers);
+    found.limits = Some(limits(&routed, &admitted, &secrets));
+    found.hides = admitted.hidden(plan).map(ToString::to_string).collect();
+    target::fill(config, &routed, &admitted, &secrets, found)
 }
 
 /// The request as it would arrive: with a Host, if it names none itself.
-fn arrived(args: &Args, plan: &Plan) -> Parts {
+fn arrived(args: &Args, plan: &Plan, found: &mut Explanation) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = args.method.clone();
     parts.uri = args.url.clone();
     for (name, value) in &args.headers {
         if plan.identity_headers.contains(name) {
-            row("header", &format!("{name} is removed: only the gateway says who a request is from"));
+            let why = "only the gateway says who a request is from";
+            found.removed.push(Removed { name: name.to_string(), why });
         }
         let _ = parts.headers.try_append(name.clone(), value.clone());
     }
@@ -152,89 +137,92 @@ fn arrived(args: &Args, plan: &Plan) -> Parts {
     parts
 }
 
-/// Whom the request is from, where that is worth a line: a proxy speaks for somebody, or a field is not believed.
-fn say_client(peer: Peer, arrival: Arrival, plan: &Plan, fields: &HeaderMap) {
+/// Whom the request is from, with a word on it where a proxy speaks for somebody, or a field is not believed.
+fn client(peer: Peer, arrival: Arrival, plan: &Plan, fields: &HeaderMap) -> Client {
     let told = Survey::of(fields).forwarding;
-    let name = |address: Option<IpAddr>| address.map_or_else(|| "unix".to_owned(), |address| address.to_string());
-    let (peer, client) = (peer.0.map(|address| address.to_canonical()), name(arrival.client));
-    if plan.trusted.trust(peer) {
+    let address = arrival.client.map(|address| address.to_string());
+    let peer = Peer(peer.0.map(|address| address.to_canonical()));
+    let why = if plan.trusted.trust(peer.0) {
         let (family, proto) = (plan.trusted.family().as_str(), arrival.proto.as_str());
-        row("client", &format!("{client}, over {proto}: {} is a trusted proxy, believed by its {family}", name(peer)));
+        Some(format!("over {proto}: {peer} is a trusted proxy, believed by its {family}"))
     } else if told {
-        row(
-            "client",
-            &format!("{client}: not one of server.trusted_proxies, so what it says of forwarding is removed"),
-        );
-    } else if peer.is_none() {
-        row("client", "without an address, over a unix socket: all of them count as one");
-    }
+        Some("not one of server.trusted_proxies, so what it says of forwarding is removed".to_owned())
+    } else {
+        peer.0.is_none().then(|| "over a unix socket: all of them count as one".to_owned())
+    };
+    Client { address, why }
 }
 
 /// Every route in the file's order, with the reason that it won or lost.
-fn candidates(args: &Args, plan: &Plan, headers: &HeaderMap, path: &str) {
+fn candidates(args: &Args, plan: &Plan, headers: &HeaderMap, path: &str) -> Vec<Candidate> {
     let named = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let authority = args.url.authority().map_or(named, |authority| authority.as_str());
     let host = portcullis_core::route::canonical_host(authority).unwrap_or_default();
-    for (index, standing) in plan.table.explain(&host, path, &args.method) {
-        if let Some(route) = plan.routes.get(index.as_usize()) {
-            row("candidate", &format!("{:<24} {standing}", &*route.name));
-        }
-    }
+    let standings = plan.table.explain(&host, path, &args.method).into_iter();
+    let named = standings.filter_map(|(index, standing)| Some((plan.routes.get(index.as_usize())?, standing)));
+    named
+        .map(|(route, standing)| Candidate {
+            route: route.name.to_string(),
+            matches: !matches!(standing, Standing::HostDiffers { .. } | Standing::PathDiffers { .. }),
+            takes_it: standing == Standing::Won,
+            why: standing.to_string(),
+        })
+        .collect()
 }
 
-fn say_access(plan: &Plan, routed: &Routed<'_, '_>) {
-    match &routed.route().access {
-        Access::Public => row("auth", "none: the route is public"),
-        Access::Verified(verifiers) => {
-            for auth in verifiers.iter().filter_map(|index| plan.auths.get(index.0)) {
-                row("auth", &format!("a token that `{}` accepts, in {}", auth.name, auth.token));
-            }
-        }
-    }
-}
-
-/// What a token must be, for each verifier of the route that checks signatures.
-fn say_tokens(config: &Config, routed: &Routed<'_, '_>) {
-    let Access::Verified(verifiers) = &routed.route().access else { return };
-    for jwt in verifiers.iter().filter_map(|index| config.verifiers.get(index.0)?.jwt()) {
-        let algorithms: Vec<_> = jwt.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
-        let issuer = jwt.issuer.as_deref().unwrap_or("any issuer");
-        row("tokens", &format!("{} from {issuer}, under {}", algorithms.join(", "), jwt.keys));
-    }
-}
-
-fn say_admission(routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
-    if let Some(identity) = admitted.identity.as_deref() {
-        row("identity", &format!("{} (by {})", identity.id(), identity.verifier()));
-    }
-    for (name, value) in admitted.claims.iter().flatten() {
-        row("sets", &format!("{name}: {}", value.to_str().unwrap_or("(not text)")));
-    }
-    let facts = routed.facts(admitted.identity.as_deref());
-    for rule in &admitted.route.limits.rules {
-        row("limit", &limit(rule, &facts));
-    }
-    if admitted.route.limits.rules.is_empty() {
-        row("limit", "none");
-    }
-    Ok(())
-}
-
-/// A limit: how much, whom this request counts as, and the most that can pass.
-fn limit(rule: &Rule, facts: &Facts<'_>) -> String {
-    let (name, cost) = (rule.name(), rule.cost());
-    let chosen = rule.key().chosen(facts);
-    let value = match &*chosen {
-        "client" => facts.client.map(client),
-        _ => rule.key().text(facts).map(Cow::into_owned),
+fn access(config: &Config, routed: &Routed<'_, '_>) -> explanation::Access {
+    let Access::Verified(verifiers) = &routed.route().access else {
+        return explanation::Access { public: true, verifiers: Vec::new() };
     };
-    let value = value.as_deref().unwrap_or("(no address)");
-    let (counting, worst_case) = (summary::counting(rule), summary::worst_case(rule));
-    format!("{name}: {counting}; costs {cost}, counted by {chosen} = {value}; {worst_case}")
+    let known =
+        verifiers.iter().filter_map(|index| Some((config.plan.auths.get(index.0)?, config.verifiers.get(index.0)?)));
+    let verifiers = known.map(|(auth, settings)| Verifier {
+        name: auth.name.to_string(),
+        token: auth.token.iter().map(ToString::to_string).collect(),
+        jwt: settings.jwt().map(|jwt| Jwt {
+            algorithms: jwt.algorithms.iter().map(|algorithm| algorithm.as_str()).collect(),
+            issuer: jwt.issuer.clone(),
+            keys: jwt.keys.to_string(),
+        }),
+    });
+    explanation::Access { public: false, verifiers: verifiers.collect() }
+}
+
+fn identity(admitted: &Admitted<'_>, found: &mut Explanation) {
+    found.identity = admitted
+        .identity
+        .as_deref()
+        .map(|identity| Known { id: identity.id().to_owned(), verifier: identity.verifier().to_owned() });
+    for (name, value) in admitted.claims.iter().flatten() {
+        let value = value.to_str().unwrap_or("(not text)").to_owned();
+        found.sets.push(Field { name: name.to_string(), value });
+    }
+}
+
+fn limits(routed: &Routed<'_, '_>, admitted: &Admitted<'_>, secrets: &Secrets) -> Vec<Counted> {
+    let facts = routed.facts(admitted.identity.as_deref());
+    let counted = |rule: &Arc<Rule>| {
+        let key = rule.key().chosen(&facts);
+        let value = match &*key {
+            "client" => facts.client.map(network),
+            _ => rule.key().text(&facts).map(Cow::into_owned),
+        };
+        let hidden = secrets.is_place(&key);
+        Counted {
+            name: rule.name().to_owned(),
+            counting: summary::counting(rule),
+            cost: rule.cost().get(),
+            key,
+            value: value.filter(|_| !hidden).map(|value| secrets.covered(value)),
+            hidden,
+            worst_case: summary::worst_case(rule),
+        }
+    };
+    admitted.route.limits.rules.iter().map(counted).collect()
 }
 
 /// A client as limits count it: an IPv6 address by its /64.
-fn client(address: IpAddr) -> String {
+fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => {
@@ -244,109 +232,22 @@ fn client(address: IpAddr) -> String {
     }
 }
 
-fn say_target(config: &Config, routed: &Routed<'_, '_>, admitted: &Admitted<'_>) -> Result<(), Rejection> {
-    let facts = routed.facts(admitted.identity.as_deref());
-    match &admitted.route.target {
-        Target::Redirect(redirect) => {
-            let location = redirect.to.render(&facts)?;
-            row("answer", &format!("{}, by the gateway itself", redirect.status));
-            row("location", location.to_str().unwrap_or("(not text)"));
-        }
-        Target::Respond(answer) => row("answer", &format!("{}, by the gateway itself", answer.status)),
-        Target::Split { rewrite, split } => {
-            say_split(config, split, &facts);
-            if split.sticks(&facts) {
-                say_upstream(config, split.choose(&facts, 0));
-            }
-            say_forward(rewrite, &facts)?;
-            say_hidden(&config.plan, admitted);
-        }
-        Target::Upstream { upstream, rewrite } => {
-            say_upstream(config, *upstream);
-            say_forward(rewrite, &facts)?;
-            say_hidden(&config.plan, admitted);
-        }
-        _ => row("answer", "(not explained yet)"),
-    }
-    say_rules("of the request", &admitted.route.request, &facts);
-    say_rules("of the answer", &admitted.route.response, &facts);
-    Ok(())
+/// An answer that is no refusal.
+fn answer(status: StatusCode) -> Answer {
+    Answer { status: status.as_u16(), code: None, why: None }
 }
 
-/// Each share, and what the choice of this request sticks to.
-fn say_split(config: &Config, split: &Split, facts: &Facts<'_>) {
-    for share in split.shares() {
-        let name = config.plan.upstream_name(share.upstream);
-        row("split", &format!("{name}: {} of {}", share.weight, split.total()));
-    }
-    match split.by() {
-        Some(by) if split.sticks(facts) => row("split", &format!("sticks to {}", by.chosen(facts))),
-        Some(by) => row("split", &format!("by chance: {by} is not there")),
-        None => row("split", "by chance"),
-    }
-}
-
-fn say_upstream(config: &Config, upstream: UpstreamIndex) {
-    if let Some(upstream) = config.plan.upstreams.get(upstream.0) {
-        let servers: Vec<_> = upstream.servers.iter().map(|server| server.url.to_string()).collect();
-        row("upstream", &format!("{}: {} ({})", upstream.name, servers.join(", "), upstream.balance.name));
-    }
-}
-
-fn say_forward(rewrite: &Rewrite, facts: &Facts<'_>) -> Result<(), Rejection> {
-    let target = rewrite.apply(facts)?;
-    // The query of the request is the client's, and may hold what nobody should read.
-    let query = match (&target.query, facts.query) {
-        (Some(query), arrived) if !query.is_empty() && Some(&**query) != arrived => format!("?{query}"),
-        _ => String::new(),
-    };
-    row("forwards", &format!("{} {}{query}", facts.method, target.path));
-    Ok(())
-}
-
-/// What the route does to the fields of its requests or responses.
-fn say_rules(whose: &str, rules: &HeaderRules, facts: &Facts<'_>) {
-    for name in rules.removed() {
-        row("fields", &format!("{whose}: removes {name}"));
-    }
-    for (verb, rules) in [("sets", rules.set()), ("adds", rules.added())] {
-        for rule in rules {
-            let value = rule.value.render(facts);
-            let value = match value.as_ref().and_then(|value| value.to_str().ok()) {
-                Some(_) if !rule.is_shown => "(from outside the file)",
-                Some(value) => value,
-                None => "(not sent: a value is absent or not visible ASCII)",
-            };
-            row("fields", &format!("{whose}: {verb} {}: {value}", rule.name));
-        }
-    }
-}
-
-/// What of the request the upstream does not see: where tokens stand.
-fn say_hidden(plan: &Plan, admitted: &Admitted<'_>) {
-    for source in admitted.hidden(plan) {
-        row("hides", &source.to_string());
-    }
-}
-
-fn refusal(rejection: &Rejection) -> String {
-    let mut text = format!("{} ({})", rejection.status(), rejection.code());
-    match rejection {
-        Rejection::BadRequest(how) => text.push_str(&format!(": {how}")),
-        Rejection::InvalidToken { reason, .. } => text.push_str(&format!(": {reason}")),
-        Rejection::MethodNotAllowed { allow } => {
-            text.push_str(&format!(": allowed are {}", allow.to_str().unwrap_or_default()));
-        }
+fn refusal(rejection: &Rejection) -> Answer {
+    let why = match rejection {
+        Rejection::BadRequest(how) => Some((*how).to_owned()),
+        Rejection::InvalidToken { reason, .. } => Some((*reason).to_owned()),
+        Rejection::MethodNotAllowed { allow } => Some(format!("allowed are {}", allow.to_str().unwrap_or_default())),
         Rejection::MissingToken { challenge } => {
             let only_keys = *challenge == Challenge::default().asking(Scheme::ApiKey);
             let command = if only_keys { "key" } else { "token" };
-            text.push_str(&format!(": send one as said above; `portcullis {command}` makes one"));
+            Some(format!("send one as said above; `portcullis {command}` makes one"))
         }
-        _ => {}
-    }
-    text
-}
-
-fn row(name: &str, text: &str) {
-    print(&format!("{name:>10}  {text}"));
+        _ => None,
+    };
+    Answer { status: rejection.status().as_u16(), code: Some(rejection.code()), why }
 }

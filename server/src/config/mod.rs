@@ -53,6 +53,7 @@ use toml::de::DeTable;
 pub use crate::parts::{ApiKeySettings, JwtKeys, JwtSettings, RemoteKeys, VerifierSettings};
 pub use describe::json_schema;
 pub use problem::{Level, Problem};
+pub(crate) use redact::is_telling;
 pub use report::Report;
 pub use resolve::Secret;
 pub use settings::{

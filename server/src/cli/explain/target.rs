@@ -1,0 +1,106 @@
+//! What answers a request, and what is done to its fields and those of its answer.
+
+use portcullis_core::admit::{Admitted, Routed};
+use portcullis_core::headers::HeaderRules;
+use portcullis_core::plan::{Rewrite, Split, Target, UpstreamIndex};
+use portcullis_core::rejection::Rejection;
+use portcullis_core::source::Facts;
+
+use super::answer;
+use super::explanation::{self, Explanation, Forward, Pool, Ruled, Share};
+use super::secrets::Secrets;
+use crate::config::Config;
+
+pub(super) fn fill(
+    config: &Config,
+    routed: &Routed<'_, '_>,
+    admitted: &Admitted<'_>,
+    secrets: &Secrets,
+    found: &mut Explanation,
+) -> Result<(), Rejection> {
+    let facts = routed.facts(admitted.identity.as_deref());
+    match &admitted.route.target {
+        Target::Redirect(redirect) => {
+            let location = redirect.to.render(&facts)?.to_str().unwrap_or("(not text)").to_owned();
+            let location = secrets.covered(without_query(location, &facts));
+            found.target = Some(explanation::Target::Redirect { location });
+            found.answer = Some(answer(redirect.status));
+        }
+        Target::Respond(respond) => {
+            found.target = Some(explanation::Target::Respond);
+            found.answer = Some(answer(respond.status));
+        }
+        Target::Split { rewrite, split } => {
+            let chosen = if split.sticks(&facts) { pool(config, split.choose(&facts, 0)) } else { None };
+            let (shares, why) = (shares(config, split), why(split, &facts));
+            let forward = forward(rewrite, &facts, secrets)?;
+            found.target = Some(explanation::Target::Split { shares, total: split.total(), why, chosen, forward });
+        }
+        Target::Upstream { upstream, rewrite } => {
+            let pool = pool(config, *upstream).ok_or(Rejection::Internal)?;
+            found.target = Some(explanation::Target::Upstream { pool, forward: forward(rewrite, &facts, secrets)? });
+        }
+        // The enum is not exhaustive for us: what core adds is explained here, or not at all.
+        _ => {}
+    }
+    found.fields.extend(rules("request", &admitted.route.request, &facts, secrets));
+    found.fields.extend(rules("answer", &admitted.route.response, &facts, secrets));
+    Ok(())
+}
+
+fn shares(config: &Config, split: &Split) -> Vec<Share> {
+    let share = |share: &portcullis_core::plan::Share| Share {
+        upstream: config.plan.upstream_name(share.upstream).to_owned(),
+        weight: share.weight,
+    };
+    split.shares().iter().map(share).collect()
+}
+
+/// What the choice of this request sticks to.
+fn why(split: &Split, facts: &Facts<'_>) -> String {
+    match split.by() {
+        Some(by) if split.sticks(facts) => format!("sticks to {}", by.chosen(facts)),
+        Some(by) => format!("by chance: {by} is not there"),
+        None => "by chance".to_owned(),
+    }
+}
+
+fn pool(config: &Config, upstream: UpstreamIndex) -> Option<Pool> {
+    let upstream = config.plan.upstreams.get(upstream.0)?;
+    Some(Pool {
+        name: upstream.name.to_string(),
+        servers: upstream.servers.iter().map(|server| server.url.to_string()).collect(),
+        balance: upstream.balance.name.to_string(),
+    })
+}
+
+/// The query of the request is the client's, and may hold what nobody should read.
+fn without_query(location: String, facts: &Facts<'_>) -> String {
+    let own = facts.query.filter(|query| !query.is_empty()).and_then(|query| location.strip_suffix(query));
+    own.filter(|rest| rest.ends_with('?')).map(|rest| format!("{rest}…")).unwrap_or(location)
+}
+
+fn forward(rewrite: &Rewrite, facts: &Facts<'_>, secrets: &Secrets) -> Result<Forward, Rejection> {
+    let target = rewrite.apply(facts)?;
+    let query = target.query.filter(|query| !query.is_empty() && Some(&**query) != facts.query);
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    Ok(Forward { method: facts.method.to_string(), path: secrets.covered(format!("{}{query}", target.path)) })
+}
+
+/// What the route does to the fields of its requests or answers.
+fn rules(of: &'static str, rules: &HeaderRules, facts: &Facts<'_>, secrets: &Secrets) -> Vec<Ruled> {
+    let removed = rules.removed().iter().map(|name| Ruled { of, verb: "removes", name: name.to_string(), value: None });
+    let mut all: Vec<Ruled> = removed.collect();
+    for (verb, rules) in [("sets", rules.set()), ("adds", rules.added())] {
+        for rule in rules {
+            let value = rule.value.render(facts);
+            let value = match value.as_ref().and_then(|value| value.to_str().ok()) {
+                Some(_) if !rule.is_shown => "(from outside the file)",
+                Some(value) => value,
+                None => "(not sent: a value is absent or not visible ASCII)",
+            };
+            all.push(Ruled { of, verb, name: rule.name.to_string(), value: Some(secrets.covered(value.to_owned())) });
+        }
+    }
+    all
+}
