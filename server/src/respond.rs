@@ -98,7 +98,11 @@ fn refusal(mut pass: Pass<'_>, rejection: &Rejection, ending: Ending) -> Respons
 
 /// Nobody: the connection will find that out when it sends this.
 pub(crate) fn to_nobody() -> Response<Body> {
-    Response::new(Body::for_nobody())
+    let mut answer = Response::new(Body::for_nobody());
+    // Who sends no more may still read: it must not take this for a good answer.
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    set(answer.headers_mut(), CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn fresh_id(connection: &Connection) -> HeaderValue {

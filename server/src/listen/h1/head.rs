@@ -39,11 +39,11 @@ pub(super) fn take(unread: &mut BytesMut, bounds: Bounds, scanned: &mut usize) -
         if unread.len() < bounds.bytes {
             return Ok(None);
         }
-        return Err(if *scanned == 0 { Rejection::UriTooLong } else { Rejection::HeadersTooLarge });
+        return Err(too_large(unread, bounds));
     };
     *scanned = 0;
     if length > bounds.bytes {
-        return Err(Rejection::HeadersTooLarge);
+        return Err(too_large(unread, bounds));
     }
     // Copied, unless it is large: then the buffer belongs to nobody else, and takes the next read as it is.
     let head = if length <= COPIED {
@@ -54,6 +54,14 @@ pub(super) fn take(unread: &mut BytesMut, bounds: Bounds, scanned: &mut usize) -
         unread.split_to(length).freeze()
     };
     parse(&head, bounds.fields).map(Some)
+}
+
+/// A head over the bound, however it came: 414 when its request line alone is.
+fn too_large(head: &[u8], bounds: Bounds) -> Rejection {
+    match memchr::memchr(b'\n', head) {
+        Some(end) if end < bounds.bytes => Rejection::HeadersTooLarge,
+        _ => Rejection::UriTooLong,
+    }
 }
 
 /// Heads up to this are copied.

@@ -118,7 +118,8 @@ async fn send<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let reply = if connection.gateway.is_draining() { reply.and_close() } else { reply };
+    let ends = connection.gateway.is_draining() || wire.lock().is_given_up();
+    let reply = if ends { reply.and_close() } else { reply };
     let date = date.at(connection.gateway.clock());
     let mut answer = Answer::new(response, reply, date, out);
     poll_fn(|cx| answer.poll(wire, cx)).await.unwrap_or(false)

@@ -165,6 +165,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         }
     }
 
+    /// Whether a part of the body is left that nobody will read: the connection cannot go on.
+    pub(super) fn is_given_up(&self) -> bool {
+        !self.body_is_wanted && !self.body.is_ended()
+    }
+
     fn wait(&mut self, cx: &Context<'_>) {
         if !self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(cx.waker())) {
             self.waiting = Some(cx.waker().clone());
@@ -225,24 +230,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
     }
 }
 
+/// What a body yields.
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyFailure>>>;
+
 /// Where a body's bytes come from, whatever the stream.
 trait Source: Send + Sync {
-    fn poll_frame(&self, go_on: bool, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>>;
+    /// The next frame, and whether the body has ended, looked at under one lock.
+    fn poll_frame(&self, go_on: bool, cx: &mut Context<'_>) -> (Polled, bool);
     fn body(&self) -> Decoder;
     fn let_go(&self);
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Source for Wire<S> {
-    fn poll_frame(&self, go_on: bool, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+    fn poll_frame(&self, go_on: bool, cx: &mut Context<'_>) -> (Polled, bool) {
         let mut side = self.lock();
         if go_on && side.unread.is_empty() {
             side.interim = CONTINUE;
         }
         // What cannot be written now goes out before the answer.
         if let Poll::Ready(Err(_)) = side.poll_interim(cx) {
-            return Poll::Ready(Some(Err(BodyFailure::Gone)));
+            return (Poll::Ready(Some(Err(BodyFailure::Gone))), false);
         }
-        side.poll_frame(cx)
+        let polled = side.poll_frame(cx);
+        (polled, side.body.is_ended())
     }
 
     fn body(&self) -> Decoder {
@@ -258,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Source for Wire<S> {
 
 /// The body of a client's request, as it arrives.
 pub(crate) struct ClientBody {
-    /// None when there is no body.
+    /// None when there is no body, or no more of it.
     source: Option<Arc<dyn Source>>,
     /// The client waits for a 100 before it sends: told when the body is first asked for.
     expects_continue: bool,
@@ -293,7 +303,12 @@ impl http_body::Body for ClientBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         let this = self.get_mut();
         let Some(source) = &this.source else { return Poll::Ready(None) };
-        source.poll_frame(std::mem::take(&mut this.expects_continue), cx)
+        let (polled, ended) = source.poll_frame(std::mem::take(&mut this.expects_continue), cx);
+        if ended {
+            // What comes now belongs to another request, whoever still holds this one's body.
+            this.source = None;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -322,5 +337,29 @@ impl fmt::Debug for ClientBody {
 impl<S> fmt::Debug for Wire<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// Whoever holds the body of one request never reads that of the next, which has the same connection.
+    #[tokio::test]
+    async fn a_body_that_has_ended_reads_no_more() {
+        let (mut client, stream) = duplex(1024);
+        let wire = Wire::new(stream);
+        client.write_all(b"5\r\nfirst\r\n0\r\n\r\n6\r\nsecond\r\n0\r\n\r\n").await.unwrap();
+        let mut first = ClientBody::new(&wire, Framing::Chunked);
+        assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
+
+        let mut second = ClientBody::new(&wire, Framing::Chunked);
+        assert!(first.frame().await.is_none(), "the first body went on");
+        drop(first);
+        assert_eq!(second.frame().await.unwrap().unwrap().into_data().unwrap(), "second");
+        assert!(second.frame().await.is_none());
     }
 }
