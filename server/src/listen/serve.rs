@@ -46,6 +46,7 @@ where
     }
     // Best effort, and bounded: the client may not read, or may go on sending what nobody wants.
     let _ = timeout(LINGER, wire.close(last, LINGER_BYTES)).await;
+    wire.end();
 }
 
 /// How long, and for how many bytes, a closing connection is still read from. A socket that is closed while bytes of the

@@ -26,7 +26,8 @@ pub(crate) struct Wire<S>(Mutex<Side<S>>);
 
 /// What is behind the lock.
 pub(crate) struct Side<S> {
-    stream: S,
+    /// None once the connection is over, whoever still holds on to the rest.
+    stream: Option<S>,
     /// Read and not used yet. Bounded: nothing is read while there is something here, except to complete a head or a
     /// chunk's line, and those are bounded.
     unread: BytesMut,
@@ -58,7 +59,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Side {
-            stream,
+            stream: Some(stream),
             unread: BytesMut::new(),
             room: LEAST_ROOM,
             body: Decoder::Ended,
@@ -75,6 +76,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes the connection, though a body that goes on elsewhere may hold on to the rest of it.
+    pub(crate) fn end(&self) {
+        let mut side = self.lock();
+        side.give_up_body();
+        side.stream = None;
+        side.unread = BytesMut::new();
+    }
+
     /// Waits until the present request's body has ended; false when nobody reads it to its end.
     pub(super) async fn request_over(&self) -> bool {
         poll_fn(|cx| self.lock().poll_over(cx)).await
@@ -89,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             while let Some(rest) = last.get(written..).filter(|rest| !rest.is_empty()) {
                 written += ready!(side.poll_write(cx, rest))?;
             }
-            Pin::new(&mut side.stream).poll_shutdown(cx)
+            Pin::new(side.stream()?).poll_shutdown(cx)
         })
         .await?;
         let mut left = most;
@@ -109,6 +118,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
+    fn stream(&mut self) -> io::Result<&mut S> {
+        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     /// Whether something of the next request is here.
     pub(super) fn has_unread(&self) -> bool {
         !self.unread.is_empty()
@@ -129,7 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             self.unread.reserve(self.room);
         }
         let room = self.unread.capacity() - self.unread.len();
-        let read = ready!(pin!(self.stream.read_buf(&mut self.unread)).poll(cx))?;
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let read = ready!(pin!(stream.read_buf(&mut self.unread)).poll(cx))?;
         if read == room {
             self.room = (self.room * 2).min(MOST_ROOM);
         } else if read < self.room / 4 {
@@ -179,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
     /// Writes some of `bytes`, after what is left of an interim answer.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
-        match ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
+        match ready!(Pin::new(self.stream()?).poll_write(cx, bytes)) {
             Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             written => Poll::Ready(written),
         }
@@ -187,7 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
 
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.interim))?;
+            let interim = self.interim;
+            let written = ready!(Pin::new(self.stream()?).poll_write(cx, interim))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -361,5 +376,18 @@ mod tests {
         drop(first);
         assert_eq!(second.frame().await.unwrap().unwrap().into_data().unwrap(), "second");
         assert!(second.frame().await.is_none());
+    }
+
+    /// A body that is still held elsewhere does not hold the client's socket.
+    #[tokio::test]
+    async fn the_end_of_a_connection_does_not_wait_for_its_bodies() {
+        let (mut client, stream) = duplex(1024);
+        let wire = Wire::new(stream);
+        let mut body = ClientBody::new(&wire, Framing::Chunked);
+        wire.end();
+        drop(wire);
+        let mut rest = Vec::new();
+        AsyncReadExt::read_to_end(&mut client, &mut rest).await.unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), BodyFailure::Gone);
     }
 }
