@@ -13,7 +13,7 @@ use portcullis_core::auth::IdentityHeaders;
 use portcullis_core::headers::{self, HeaderError, Survey, Via};
 use tokio::time::timeout;
 
-use crate::listen::h1::wire::ClientBody;
+use crate::listen::h1::body::ClientBody;
 
 /// What a request's head says to the gateway itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod admin;
 mod background;
 mod body;
 mod forward;
+mod h1;
 mod inbound;
 mod listen;
 mod listeners;

@@ -14,7 +14,7 @@ use crate::forward::body::BodyFailure;
 use crate::forward::{Answered, Trail};
 use crate::gateway::{Connection, Current};
 use crate::inbound::Screened;
-use crate::listen::h1::wire::ClientBody;
+use crate::listen::h1::body::ClientBody;
 use crate::live::{Running, Upstream};
 use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};

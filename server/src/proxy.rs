@@ -20,7 +20,7 @@ use crate::forward::body::RequestBody;
 use crate::forward::{Answered, Outbound, forward};
 use crate::gateway::Connection;
 use crate::inbound;
-use crate::listen::h1::wire::ClientBody;
+use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;
 use crate::outbound::{self, Change};
 use crate::pass::{Pass, unknown_method};

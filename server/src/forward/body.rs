@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use portcullis_core::Rejection;
 use tokio::time::{Instant, Sleep};
 
-use crate::listen::h1::wire::ClientBody;
+use crate::listen::h1::body::ClientBody;
 
 /// A request's body as the upstream connection reads it.
 pub(crate) enum RequestBody {

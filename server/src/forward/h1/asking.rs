@@ -61,7 +61,7 @@ where
     }
 
     fn parse(&mut self) -> Result<Option<Head>, Broken> {
-        let unread = &mut self.connection.unread;
+        let unread = &mut self.connection.unread.bytes;
         while !unread.is_empty() {
             if self.scanned > 0 && unread.len() < MOST_HEAD && !may_be_complete(unread, self.scanned) {
                 self.scanned = unread.len();

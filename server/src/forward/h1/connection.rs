@@ -7,35 +7,24 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::body::Decoder;
-use super::framing::Framing;
 use super::{Broken, Outgoing, UpstreamBody};
 use crate::forward::body::BodyFailure;
+use crate::h1::{Decoder, Framing, Unread};
 
 /// The stream `S` speaks HTTP/1; dropping the connection closes it.
 pub(crate) struct Connection<S> {
     pub(super) stream: S,
-    /// Read and not used yet. Bounded: nothing is read before what is here was used, except that a head, a chunk's line or
-    /// a trailer section is completed, and those are bounded.
-    pub(super) unread: BytesMut,
-    /// How much to make room for before the next read.
-    room: usize,
+    pub(super) unread: Unread,
     /// Room for the next request's head.
     pub(super) scratch: Vec<u8>,
     /// Armed once and moved only when it would fire too late: an exchange that ends in time costs no timer.
     alarm: Pin<Box<Sleep>>,
 }
-
-/// The first read's room: most answers fit.
-const LEAST_ROOM: usize = 8 * 1024;
-
-/// What one connection may buffer of an answer whose client is slow: one such read.
-const MOST_ROOM: usize = 64 * 1024;
 
 /// How long the alarm stands at first. Longer than most deadlines would only make it fire more rarely.
 const ALARM: Duration = Duration::from_secs(60);
@@ -45,8 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) fn new(stream: S) -> Box<Self> {
         Box::new(Self {
             stream,
-            unread: BytesMut::new(),
-            room: LEAST_ROOM,
+            unread: Unread::new(),
             scratch: Vec::new(),
             alarm: Box::pin(tokio::time::sleep(ALARM)),
         })
@@ -87,26 +75,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Gives back large buffers: the connection is to wait for its next exchange.
     pub(crate) fn rest(&mut self) {
-        if self.room > LEAST_ROOM {
-            self.unread = BytesMut::new();
-            self.room = LEAST_ROOM;
-        }
+        self.unread.rest();
     }
 
     /// Reads once. Zero is the end.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Frames that were handed out are gone by now as a rule; then this takes their room again, and allocates nothing.
-        if self.unread.capacity() - self.unread.len() < self.room / 2 {
-            self.unread.reserve(self.room);
-        }
-        let room = self.unread.capacity() - self.unread.len();
-        let read = ready!(pin!(self.stream.read_buf(&mut self.unread)).poll(cx))?;
-        if read == room {
-            self.room = (self.room * 2).min(MOST_ROOM);
-        } else if read < self.room / 4 {
-            self.room = (self.room / 2).max(LEAST_ROOM);
-        }
-        Poll::Ready(Ok(read))
+        self.unread.poll_fill(&mut self.stream, cx)
     }
 
     /// The next frame of a body, read as needed; none at its end.
@@ -116,14 +90,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
-            match decoder.next(&mut self.unread) {
-                Err(broken) => return Poll::Ready(Some(Err(broken))),
+            match decoder.next(&mut self.unread.bytes) {
+                Err(flaw) => return Poll::Ready(Some(Err(flaw.into()))),
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) if decoder.is_ended() => return Poll::Ready(None),
                 Ok(None) => {}
             }
             match ready!(self.poll_fill(cx)) {
-                Ok(0) => return Poll::Ready(decoder.close().err().map(Err)),
+                Ok(0) => return Poll::Ready(decoder.close().err().map(|flaw| Err(flaw.into()))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(Broken::Cut(error.kind())))),
             }
@@ -149,6 +123,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 impl<S> fmt::Debug for Connection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("unread", &self.unread.len()).finish_non_exhaustive()
+        f.debug_struct("Connection").field("unread", &self.unread.bytes.len()).finish_non_exhaustive()
     }
 }

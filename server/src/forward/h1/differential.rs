@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::Broken;
-use super::chunked::tests::pieces;
 use super::tests::{Script, Seen, exchange, request, run};
+use crate::h1::chunked::tests::pieces;
 
 /// One exchange with hyper's client, and what we refuse of it by its status.
 async fn theirs(stream: Script, method: Method) -> Result<Seen, String> {

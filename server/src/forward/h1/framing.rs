@@ -4,17 +4,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::Broken;
-
-/// How a body is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// By chunks.
-    Chunked,
-    /// By its length; 0 for none.
-    Length(u64),
-    /// By the end of the connection.
-    UntilClose,
-}
+use crate::h1::{Framing, digits, members};
 
 /// What a head's fields say about framing, noted one field at a time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,9 +17,6 @@ pub(crate) struct Noted {
     close: bool,
     keep_alive: bool,
 }
-
-/// A `Content-Length` beyond this is none: nothing is that long.
-const LONGEST: u64 = i64::MAX as u64;
 
 impl Noted {
     /// Takes a field into account.
@@ -93,24 +80,6 @@ impl Noted {
             let _ = fields.try_insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
     }
-}
-
-/// What stands between the commas.
-pub(crate) fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
-/// Digits and nothing else: no sign, no space, no overflow.
-pub(crate) fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    let mut number = 0_u64;
-    for byte in text {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number = number.checked_mul(10)?.checked_add(digit)?;
-    }
-    (number <= LONGEST).then_some(number)
 }
 
 #[cfg(test)]

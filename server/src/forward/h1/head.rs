@@ -6,8 +6,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
-use super::framing::{Framing, Noted};
-use super::{Broken, MOST_FIELDS, MOST_HEAD};
+use super::framing::Noted;
+use super::{Broken, MOST_HEAD};
+use crate::h1::{Framing, MOST_FIELDS};
 
 /// A final response's head, and what it says about its body.
 #[derive(Debug)]

@@ -8,11 +8,10 @@
 //! ask for no other, and pass none on), and so is a malformed length whatever the status; a length beside a coding is
 //! removed, several equal ones become one; a bare LF ends no line of a trailer; interim responses are bounded.
 //!
-//! Reading order: [`framing`], [`chunked`], [`head`], [`body`], [`outgoing`], [`connection`], [`asking`], [`relay`].
+//! Reading order: [`crate::h1`], [`framing`], [`head`], [`body`], [`outgoing`], [`connection`], [`asking`], [`relay`].
 
 pub(crate) mod asking;
 pub(crate) mod body;
-pub(crate) mod chunked;
 pub(crate) mod connection;
 #[cfg(test)]
 pub(crate) mod differential;
@@ -27,6 +26,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use super::body::BodyFailure;
+use crate::h1::Flaw;
 
 pub(crate) use self::asking::Asking;
 pub(crate) use self::body::UpstreamBody;
@@ -35,14 +35,8 @@ pub(crate) use self::head::Head;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::relay::Relay;
 
-/// The most fields of a response's head, and of its trailers.
-const MOST_FIELDS: usize = 100;
-
 /// The most bytes of a response's head: places in it are a `u16`.
 const MOST_HEAD: usize = u16::MAX as usize;
-
-/// The most bytes of a body's trailers.
-const MOST_TRAILERS: usize = 16 * 1024;
 
 /// Why an exchange, or the body after it, did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +49,15 @@ pub(crate) enum Broken {
     Cut(ErrorKind),
     /// What came is no response, or more than one may be.
     Invalid(&'static str),
+}
+
+impl From<Flaw> for Broken {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Cut(kind) => Self::Cut(kind),
+            Flaw::Invalid(what) => Self::Invalid(what),
+        }
+    }
 }
 
 impl fmt::Display for Broken {

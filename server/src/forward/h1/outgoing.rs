@@ -16,6 +16,7 @@ use tokio::io::AsyncWrite;
 
 use super::Broken;
 use crate::forward::body::BodyFailure;
+use crate::h1::push_field;
 
 /// A request that is being sent. Belongs to no connection, so that it can be sent again on another.
 pub(crate) struct Outgoing<B> {
@@ -253,12 +254,5 @@ fn encode<'f>(
         Framing::None if says_length => to.extend_from_slice(b"content-length: 0\r\n"),
         Framing::None => {}
     }
-    to.extend_from_slice(b"\r\n");
-}
-
-fn push_field(to: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    to.extend_from_slice(name.as_str().as_bytes());
-    to.extend_from_slice(b": ");
-    to.extend_from_slice(value.as_bytes());
     to.extend_from_slice(b"\r\n");
 }

@@ -16,10 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
-use super::body::Decoder;
-use super::framing::Framing;
 use super::{Broken, Connection, Outgoing};
 use crate::forward::body::{BodyFailure, Flow};
+use crate::h1::{Decoder, Framing};
 
 /// The task's side.
 #[derive(Debug)]

@@ -9,13 +9,14 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 use portcullis_core::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
+use crate::h1::push_field;
 
 /// What an answer has to know of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,15 +256,6 @@ fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
     }
-}
-
-fn push_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The text of the present second, made once for it (RFC 9110, section 6.6.1).

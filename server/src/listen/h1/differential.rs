@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head::{Bounds, take};
-use crate::forward::h1::body::Decoder;
 use crate::forward::h1::differential::{Edit, edit};
+use crate::h1::Decoder;
 
 const BOUNDS: Bounds = Bounds { bytes: 32 * 1024, fields: 100 };
 

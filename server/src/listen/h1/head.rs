@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use portcullis_core::Rejection;
 
 use super::answer::Reply;
-use crate::forward::h1::framing::{Framing, digits, members};
+use crate::h1::{Framing, digits, members};
 
 /// How large a head may be, from `[server]`.
 #[derive(Clone, Copy, Debug)]

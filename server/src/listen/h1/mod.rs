@@ -8,9 +8,10 @@
 //! refused and ends the connection: both framings, two lengths, a coding other than one `chunked`, a line that ends in LF
 //! alone, a `#` in the target. Every refusal has a body, an id and a line in the log, those of heads that cannot be read too.
 //!
-//! Reading order: [`head`], [`wire`], [`answer`], and then [`exchanges`].
+//! Reading order: [`head`], [`wire`], [`body`], [`answer`], and then [`exchanges`].
 
 pub(crate) mod answer;
+pub(crate) mod body;
 pub(crate) mod head;
 pub(crate) mod wire;
 
@@ -26,8 +27,9 @@ use http::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::answer::{Answer, Date, Reply};
+use self::body::ClientBody;
 use self::head::{Bounds, Head};
-use self::wire::{ClientBody, Wire};
+use self::wire::Wire;
 use crate::body::Body;
 use crate::gateway::Connection;
 use crate::proxy;

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 
-use super::{Broken, MOST_FIELDS, MOST_TRAILERS};
+use super::{Flaw, MOST_FIELDS, MOST_TRAILERS};
 
 /// What one body may spend on chunk extensions and leading zeros, and how long a chunk's line may be.
 const MOST_EXTENSIONS: usize = 16 * 1024;
@@ -47,8 +47,8 @@ impl Chunked {
     /// is behind the end.
     ///
     /// # Errors
-    /// [`Broken::Invalid`] for anything that is not exactly the coding.
-    pub(crate) fn next(&mut self, unread: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Broken> {
+    /// [`Flaw::Invalid`] for anything that is not exactly the coding.
+    pub(crate) fn next(&mut self, unread: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Flaw> {
         loop {
             match self.state {
                 State::Data(_) if unread.is_empty() => return Ok(None),
@@ -87,7 +87,7 @@ impl Chunked {
     }
 
     /// Takes a chunk's line or the end of its data; false when it is not complete. Takes nothing on an error.
-    fn line(&mut self, unread: &mut BytesMut) -> Result<bool, Broken> {
+    fn line(&mut self, unread: &mut BytesMut) -> Result<bool, Flaw> {
         if self.state == State::DataEnd {
             return match &**unread {
                 [b'\r', b'\n', ..] => {
@@ -96,7 +96,7 @@ impl Chunked {
                     Ok(true)
                 }
                 [] | [b'\r'] => Ok(false),
-                _ => Err(Broken::Invalid("a chunk's end")),
+                _ => Err(Flaw::Invalid("a chunk's end")),
             };
         }
         let Some((line, rest)) = crlf_line(unread, "a chunk's line")? else {
@@ -104,14 +104,14 @@ impl Chunked {
             if let Some(first) = unread.first()
                 && hex(*first).is_none()
             {
-                return Err(Broken::Invalid("a chunk's size"));
+                return Err(Flaw::Invalid("a chunk's size"));
             }
-            return if unread.len() > MOST_EXTENSIONS { Err(Broken::Invalid("chunk extensions")) } else { Ok(false) };
+            return if unread.len() > MOST_EXTENSIONS { Err(Flaw::Invalid("chunk extensions")) } else { Ok(false) };
         };
         let size = size(line)?;
         let spent = self.spent + rest.saturating_sub(PLAIN_LINE);
         if spent > MOST_EXTENSIONS {
-            return Err(Broken::Invalid("chunk extensions"));
+            return Err(Flaw::Invalid("chunk extensions"));
         }
         self.spent = spent;
         unread.advance(rest);
@@ -127,11 +127,11 @@ pub(super) fn take(unread: &mut BytesMut, most: u64) -> Bytes {
 }
 
 /// The first line without its end, and how long it is with it; none when it is not complete. A bare LF ends nothing.
-fn crlf_line<'a>(bytes: &'a [u8], what: &'static str) -> Result<Option<(&'a [u8], usize)>, Broken> {
+fn crlf_line<'a>(bytes: &'a [u8], what: &'static str) -> Result<Option<(&'a [u8], usize)>, Flaw> {
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     match bytes.get(..end).and_then(|line| line.strip_suffix(b"\r")) {
         Some(line) if !line.contains(&b'\r') => Ok(Some((line, end + 1))),
-        _ => Err(Broken::Invalid(what)),
+        _ => Err(Flaw::Invalid(what)),
     }
 }
 
@@ -145,8 +145,8 @@ const fn hex(byte: u8) -> Option<u8> {
 }
 
 /// Hexadecimal digits, then nothing, or blanks and an extension.
-fn size(line: &[u8]) -> Result<u64, Broken> {
-    const WRONG: Broken = Broken::Invalid("a chunk's size");
+fn size(line: &[u8]) -> Result<u64, Flaw> {
+    const WRONG: Flaw = Flaw::Invalid("a chunk's size");
     let end = line.iter().position(|byte| hex(*byte).is_none()).unwrap_or(line.len());
     let (digits, rest) = line.split_at_checked(end).ok_or(WRONG)?;
     if digits.is_empty() {
@@ -164,23 +164,23 @@ fn size(line: &[u8]) -> Result<u64, Broken> {
 }
 
 /// How long the trailer section is, with the empty line that ends it; none when it is not complete.
-fn trailers(bytes: &[u8]) -> Result<Option<usize>, Broken> {
+fn trailers(bytes: &[u8]) -> Result<Option<usize>, Flaw> {
     let mut length = 0;
     for fields in 0.. {
         let Some((line, rest)) = crlf_line(bytes.get(length..).unwrap_or_default(), "trailers")? else { break };
         length += rest;
         if length > MOST_TRAILERS || fields > MOST_FIELDS {
-            return Err(Broken::Invalid("trailers"));
+            return Err(Flaw::Invalid("trailers"));
         }
         if line.is_empty() {
             return Ok(Some(length));
         }
     }
-    if bytes.len() > MOST_TRAILERS { Err(Broken::Invalid("trailers")) } else { Ok(None) }
+    if bytes.len() > MOST_TRAILERS { Err(Flaw::Invalid("trailers")) } else { Ok(None) }
 }
 
-fn parse_trailers(section: &[u8]) -> Result<HeaderMap, Broken> {
-    const WRONG: Broken = Broken::Invalid("trailers");
+fn parse_trailers(section: &[u8]) -> Result<HeaderMap, Flaw> {
+    const WRONG: Flaw = Flaw::Invalid("trailers");
     let mut slots = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let Ok(httparse::Status::Complete((length, parsed))) = httparse::parse_headers(section, &mut slots) else {
         return Err(WRONG);
@@ -198,4 +198,4 @@ fn parse_trailers(section: &[u8]) -> Result<HeaderMap, Broken> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

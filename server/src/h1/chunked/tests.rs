@@ -5,7 +5,7 @@ use proptest::prelude::*;
 type Decoded = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
 
 /// Feeds `pieces` one after the other; none when the body did not end.
-fn decode(pieces: &[&[u8]]) -> Result<Option<Decoded>, Broken> {
+fn decode(pieces: &[&[u8]]) -> Result<Option<Decoded>, Flaw> {
     let (mut chunked, mut unread) = (Chunked::new(), BytesMut::new());
     let (mut data, mut trailers) = (Vec::new(), None);
     for piece in pieces {
@@ -23,7 +23,7 @@ fn decode(pieces: &[&[u8]]) -> Result<Option<Decoded>, Broken> {
     Ok(chunked.is_ended().then(|| (data, trailers, unread.to_vec())))
 }
 
-fn whole(text: &str) -> Result<Option<String>, Broken> {
+fn whole(text: &str) -> Result<Option<String>, Flaw> {
     decode(&[text.as_bytes()]).map(|ended| ended.map(|(data, ..)| String::from_utf8(data).unwrap()))
 }
 
