@@ -116,6 +116,24 @@ async fn a_head_that_came_early_has_no_more_time() {
     assert!(said.starts_with("HTTP/1.1 408 ") && is_about(took, 10), "{said:?} after {took:?}");
 }
 
+/// RFC 9112, section 2.2: some clients end a body with a line too many. That is no head, and nobody is told 408 for it.
+#[tokio::test(start_paused = true)]
+async fn an_empty_line_behind_a_request_is_no_head() {
+    for late in [false, true] {
+        let (mut client, _) = connect(&gateway());
+        client.write_all(REQUEST).await.unwrap();
+        if late {
+            answer(&mut client).await;
+            client.write_all(b"\r\n").await.unwrap();
+        } else {
+            client.write_all(b"\r\n").await.unwrap();
+            answer(&mut client).await;
+        }
+        let (said, took) = rest(&mut client).await;
+        assert!(said.is_empty() && is_about(took, 75), "{said:?} after {took:?}");
+    }
+}
+
 /// O04: a connection that has just been accepted when the drain begins still gets its answer.
 #[tokio::test(start_paused = true)]
 async fn a_drain_answers_what_has_arrived() {

@@ -55,6 +55,8 @@ pub(crate) struct Watch {
     body_since: AtomicU64,
     /// The connection is being cut because a body stalled: [`BY_UPSTREAM`] or [`BY_CLIENT`].
     cut: AtomicU8,
+    /// There was a request before.
+    served: AtomicBool,
     /// The present answer is a stream of events, which may be silent for longer.
     stream: AtomicBool,
 }
@@ -88,6 +90,7 @@ impl Watch {
             write_since: AtomicU64::new(0),
             body_since: AtomicU64::new(0),
             cut: AtomicU8::new(0),
+            served: AtomicBool::new(false),
             stream: AtomicBool::new(false),
         })
     }
@@ -100,6 +103,7 @@ impl Watch {
     pub(crate) fn request_began(&self) {
         // Its time is not needed: while a request is answered, only stalls count.
         self.phase.store(BUSY, Ordering::Relaxed);
+        self.served.store(true, Ordering::Relaxed);
         self.stream.store(false, Ordering::Relaxed);
     }
 
@@ -130,6 +134,14 @@ impl Watch {
     pub(crate) fn head_begins(&self) {
         if self.phase.load(Ordering::Relaxed) < HEAD {
             self.phase.store(HEAD, Ordering::Relaxed);
+            self.phase_since.store(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+
+    /// What came was no part of a head. A connection that has had no request yet is waited for as before.
+    pub(crate) fn no_head_begins(&self) {
+        if self.phase.load(Ordering::Relaxed) == HEAD && self.served.load(Ordering::Relaxed) {
+            self.phase.store(IDLE, Ordering::Relaxed);
             self.phase_since.store(UNKNOWN, Ordering::Relaxed);
         }
     }

@@ -73,13 +73,17 @@ where
     let mut scanned = 0;
     poll_fn(|cx| {
         let mut wire = wire.lock();
-        if wire.has_unread() {
-            // It came together with the request before it.
-            connection.watch.head_begins();
-        }
         loop {
             if let Some(head) = wire.take_head(bounds, &mut scanned).transpose() {
                 return Poll::Ready(Some(head));
+            }
+            if wire.has_unread() {
+                // Also when it came together with the request before it.
+                connection.watch.head_begins();
+            } else {
+                // Empty lines behind a request are no head, and what is waited for now may be long in coming.
+                connection.watch.no_head_begins();
+                wire.unread.rest();
             }
             // A request that is on its way comes first.
             if connection.gateway.is_draining() && !connection.watch.expects_head() {
