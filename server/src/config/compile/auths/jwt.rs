@@ -23,16 +23,17 @@ pub(super) fn settings(written: &Written, name: Arc<str>, problems: &mut Problem
     {
         problems.note(Problem::error(&id.span, "`id` names no claim").hint("leave it out for \"sub\""));
     }
-    // Each of these notes what is wrong with it before the first one missing ends the work.
+    // An issuer or audience that is missing has been noted, and a file with an error is not run: with a gap there, whether the keys
+    // go with the algorithms is still found out in the same report.
     let algorithms = algorithms(written, problems);
-    let issuer = issuer(written, problems);
-    let audience = audience(written, problems);
+    let issuer = issuer(written, problems).unwrap_or_default();
+    let audience = audience(written, problems).unwrap_or_default();
     let keys = keys::compile(written, algorithms.as_deref(), problems);
     Some(JwtSettings {
         algorithms: algorithms?,
-        audience: audience?,
+        audience,
         id_claim: written.id.get().map_or_else(|| "sub".to_owned(), |id| id.value.clone()),
-        issuer: issuer?,
+        issuer,
         keys: keys?,
         leeway: written.leeway.get().map(|leeway| leeway.value),
         name,
