@@ -124,7 +124,7 @@ async fn attempt(upstream: &Upstream, outbound: Outbound, trail: &mut Trail) -> 
     add_host(&mut request, &server);
     let mut outgoing = Outgoing::new(request, ours.iter(), connection.scratch());
     // Whoever is ready to be read from is read from first, and then all are sent to: a server on this machine that is woken
-    // for one request finds several, and goes to sleep less often (0.93 of the CPU time of a plain request).
+    // for one request finds several, and goes to sleep less often (20.6 us a plain request instead of 22.3, the least of seven rounds, for 1,150 instructions more).
     tokio::task::yield_now().await;
     let mut outcome = send(&mut connection, &mut outgoing, flow.as_deref(), deadlines).await;
     // A kept connection that its server has closed meanwhile: silently once more, on a fresh one.
