@@ -1,15 +1,12 @@
 //! The gateway's state: the plan that runs, what it runs on, and who is connected.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use http::Version;
-use portcullis_core::Rejection;
 use portcullis_core::Sharded;
 use portcullis_core::admit::Services;
-use portcullis_core::headers::{Arrival, Forwarding, Proto, Via};
+use portcullis_core::headers::Via;
 use portcullis_core::limit::{MemoryStore, RateLimitStore};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
@@ -18,10 +15,10 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
 use crate::background::Background;
-use crate::config::{Config, ServerSettings};
-use crate::listen::watch::Watch;
+use crate::config::Config;
+use crate::connection::Current;
 use crate::live::{Ground, Running};
-use crate::observe::{AccessLog, Ending, Metrics, Observer, Origin};
+use crate::observe::{AccessLog, Metrics, Observer};
 
 /// The gateway: one for each process, or for each configuration that an embedder runs. It opens no port; see
 /// [`Server`](crate::server::Server).
@@ -212,12 +209,22 @@ impl Gateway {
         Some(Place { connections: Arc::clone(&self.connections), drained: Arc::clone(&self.drained) })
     }
 
+    /// Our mark in `Via`, in a copy of its own.
+    pub(crate) fn via(&self) -> Via {
+        self.via.unshared()
+    }
+
+    /// Whether `running` is the plan that runs now.
+    pub(crate) fn is_running(&self, running: &Arc<Running>) -> bool {
+        Arc::ptr_eq(&self.running.load(), running)
+    }
+
     /// The plan that runs now.
     pub(crate) fn running(&self) -> Arc<Running> {
         self.running.load_full()
     }
 
-    fn current(&self, running: Arc<Running>) -> Current {
+    pub(crate) fn current(&self, running: Arc<Running>) -> Current {
         let observer = Observer::new(self.clock.clone(), Arc::clone(&running.access), Arc::clone(&self.metrics));
         Current { running, observer: Arc::new(observer) }
     }
@@ -240,68 +247,5 @@ impl Gateway {
     pub(crate) fn random_u128(&self) -> u128 {
         let mut random = self.random.mine();
         (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64())
-    }
-}
-
-/// One client's connection: what its requests share.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) gateway: Arc<Gateway>,
-    /// Who connected; none on a unix socket.
-    pub(crate) peer: Option<IpAddr>,
-    /// Our mark in `Via`; a copy of its own, so that cores do not count references to one.
-    pub(crate) via: Via,
-    pub(crate) watch: Arc<Watch>,
-    /// What upstreams are told of the last client.
-    forwarding: Mutex<Forwarding>,
-    /// The plan as this connection last saw it, behind a reference count of its own: requests raise that one, and not the
-    /// one that every core would have to write to.
-    current: Mutex<Arc<Current>>,
-}
-
-/// A plan and who is told of its requests, shared by the requests of one connection.
-#[derive(Debug)]
-pub(crate) struct Current {
-    pub(crate) running: Arc<Running>,
-    pub(crate) observer: Arc<Observer>,
-}
-
-impl Connection {
-    pub(crate) fn new(gateway: Arc<Gateway>, peer: Option<IpAddr>, watch: Arc<Watch>) -> Self {
-        let current = Mutex::new(Arc::new(gateway.current(gateway.running())));
-        let via = gateway.via.unshared();
-        let forwarding = Mutex::new(Forwarding::new(peer, Proto::Http));
-        Self { gateway, peer, via, watch, forwarding, current }
-    }
-
-    /// The plan that runs now; one for each request.
-    pub(crate) fn current(&self) -> Arc<Current> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = self.gateway.running.load();
-        if !Arc::ptr_eq(&running, &current.running) {
-            *current = Arc::new(self.gateway.current(Arc::clone(&running)));
-        }
-        Arc::clone(&current)
-    }
-
-    /// A line and a count for what was refused before there was a request.
-    pub(crate) fn note_refusal(&self, rejection: &Rejection) {
-        let mut record = self.current().observer.open(crate::pass::unknown_method(), Version::HTTP_11);
-        record.client = self.peer;
-        record.status = Some(rejection.status());
-        record.ending = Ending::Rejected(rejection.code());
-        record.origin = Some(Origin::Client);
-    }
-
-    /// What upstreams are told of the client; only this connection's requests take the lock.
-    pub(crate) fn forwarding(&self, arrival: Arrival) -> MutexGuard<'_, Forwarding> {
-        let mut forwarding = self.forwarding.lock().unwrap_or_else(PoisonError::into_inner);
-        forwarding.follow(arrival);
-        forwarding
-    }
-
-    /// The `[server]` settings as the connection begins with them.
-    pub(crate) fn settings(&self) -> ServerSettings {
-        self.current().running.settings.server.clone()
     }
 }

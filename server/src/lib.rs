@@ -12,6 +12,7 @@ pub mod server;
 mod admin;
 mod background;
 mod body;
+mod connection;
 mod forward;
 mod h1;
 mod inbound;

@@ -10,9 +10,9 @@ use portcullis_core::limit::Verdict;
 use portcullis_core::plan::Route;
 
 use crate::body::Tail;
+use crate::connection::{Connection, Current};
 use crate::forward::body::BodyFailure;
 use crate::forward::{Answered, Trail};
-use crate::gateway::{Connection, Current};
 use crate::inbound::Screened;
 use crate::listen::h1::body::ClientBody;
 use crate::live::{Running, Upstream};

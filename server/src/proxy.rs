@@ -16,9 +16,9 @@ use portcullis_core::plan::UpstreamIndex;
 use tokio::time::Instant;
 
 use crate::body::Body;
+use crate::connection::Connection;
 use crate::forward::body::RequestBody;
 use crate::forward::{Answered, Outbound, forward};
-use crate::gateway::Connection;
 use crate::inbound;
 use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;

@@ -8,8 +8,8 @@ use portcullis_core::headers::{self, Survey};
 use portcullis_core::rejection::Fault;
 
 use crate::body::{Body, Tail};
+use crate::connection::Connection;
 use crate::forward::Answered;
-use crate::gateway::Connection;
 use crate::observe::{BreakerState, Clip, Ending, Origin};
 use crate::pass::Pass;
 use crate::target::Own;

@@ -15,7 +15,8 @@ use super::h1::exchanges;
 use super::h1::head::Bounds;
 use super::h1::wire::Wire;
 use super::watch::{Overdue, Patience, Watch, Watched};
-use crate::gateway::{Connection, Gateway};
+use crate::connection::Connection;
+use crate::gateway::Gateway;
 
 /// A head that was never completed gets its answer before the connection closes (RFC 9110, section 15.5.9).
 const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\

@@ -31,7 +31,7 @@ use self::body::ClientBody;
 use self::head::{Bounds, Head};
 use self::wire::Wire;
 use crate::body::Body;
-use crate::gateway::Connection;
+use crate::connection::Connection;
 use crate::proxy;
 
 /// Serves one request after the other until the connection ends: closed by either side, drained, or broken.
