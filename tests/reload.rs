@@ -240,7 +240,7 @@ fn the_log_changes() {
         eventually("it has lines of the other form", || lines("four").contains(" 200 "));
         file.log = "access = \"/no/such/folder/log\"".to_owned();
         let error = gateway.reload(&file.text()).unwrap_err();
-        assert!(matches!(error, StartError::AccessLog { .. }), "{error}");
+        assert!(matches!(error, StartError::Gateway(_)), "{error}");
     });
 }
 

@@ -36,6 +36,7 @@ mod upstreams; // balance, broken upstreams, deadlines, the breaker
 mod allocations; // the warm path allocates nothing
 mod architecture; // which crate may depend on which
 mod commands; // the binary: check, explain, token, demo, run
+mod embedding; // the gateway inside a program, and parts that the program brings
 mod lifecycle; // reload, drain, ports
 mod observing;
 mod reload; // everything that can change does, under load

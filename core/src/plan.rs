@@ -180,7 +180,7 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// How long the upstream may take no bytes that are there to be sent; over it 504.
     pub send_timeout: Duration,
-    /// Its servers, at least one.
+    /// Its servers; none for one that the embedding program answers for itself.
     pub servers: Box<[Server]>,
     /// One attempt: from the last byte of the request sent to the complete head of the response; over it 504.
     pub timeout: Duration,

@@ -2,6 +2,7 @@
 //! dropped.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,7 +13,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::forward::body::Flow;
 use crate::forward::connect::UpstreamBody;
 use crate::forward::h1::Broken;
-use crate::forward::{Exchange, Trail};
+use crate::forward::in_code::ServiceBody;
+use crate::forward::{AnswerBody, Exchange, Trail};
 use crate::listen::watch::Watch;
 use crate::observe::{Ending, OpenRecord};
 
@@ -24,6 +26,7 @@ pub(crate) struct Body {
 }
 
 enum Source {
+    InCode(ServiceBody),
     Upstream(UpstreamBody),
     Whole(Option<Bytes>),
 }
@@ -61,8 +64,12 @@ impl Body {
     }
 
     /// An upstream's answer.
-    pub(crate) fn upstream(body: UpstreamBody, tail: Box<Tail>) -> Self {
-        Self { source: Source::Upstream(body), tail: Some(tail) }
+    pub(crate) fn upstream(body: AnswerBody, tail: Box<Tail>) -> Self {
+        let source = match body {
+            AnswerBody::InCode(body) => Source::InCode(body),
+            AnswerBody::Server(body) => Source::Upstream(body),
+        };
+        Self { source, tail: Some(tail) }
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
@@ -72,6 +79,17 @@ impl Body {
                     // We asked for no trailers, and whatever is in them was not looked at: they end here.
                     Some(Ok(frame)) if frame.is_trailers() => {}
                     frame => return Poll::Ready(frame),
+                }
+            },
+            Source::InCode(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(frame)) if frame.is_trailers() => {}
+                    Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "a service of this program broke off its answer");
+                        return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::Other))));
+                    }
+                    None => return Poll::Ready(None),
                 }
             },
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
@@ -131,6 +149,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
+            Source::InCode(body) => body.is_end_stream(),
             Source::Upstream(body) => body.is_end_stream(),
             Source::Whole(bytes) => bytes.is_none(),
         }
@@ -138,6 +157,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
+            Source::InCode(body) => body.size_hint(),
             Source::Upstream(body) => body.size_hint(),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }

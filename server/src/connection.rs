@@ -7,18 +7,20 @@ use http::Version;
 use portcullis_core::Rejection;
 use portcullis_core::headers::{Arrival, Forwarding, Proto, Via};
 
-use crate::config::ServerSettings;
-use crate::gateway::Gateway;
-use crate::listen::watch::Watch;
+use crate::gateway::State;
+use crate::listen::h1::head::Bounds;
+use crate::listen::watch::{Patience, Watch};
 use crate::live::Running;
 use crate::observe::{Ending, Observer, Origin};
 
 /// One client's connection: what its requests share.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<State>,
     /// Who connected; none on a unix socket.
     pub(crate) peer: Option<IpAddr>,
+    /// How its requests come.
+    pub(crate) proto: Proto,
     /// Our mark in `Via`; a copy of its own, so that cores do not count references to one.
     pub(crate) via: Via,
     pub(crate) watch: Arc<Watch>,
@@ -29,6 +31,13 @@ pub(crate) struct Connection {
     current: Mutex<Arc<Current>>,
 }
 
+/// What one thread keeps for requests that are handed in, so that cores do not count references to one.
+#[derive(Clone, Debug)]
+pub(crate) struct Here {
+    pub(crate) current: Arc<Current>,
+    pub(crate) via: Via,
+}
+
 /// A plan and who is told of its requests, shared by the requests of one connection.
 #[derive(Debug)]
 pub(crate) struct Current {
@@ -37,11 +46,26 @@ pub(crate) struct Current {
 }
 
 impl Connection {
-    pub(crate) fn new(gateway: Arc<Gateway>, peer: Option<IpAddr>, watch: Arc<Watch>) -> Self {
+    pub(crate) fn new(gateway: Arc<State>, peer: Option<IpAddr>, watch: Arc<Watch>) -> Self {
         let current = Mutex::new(Arc::new(gateway.current(gateway.running())));
         let via = gateway.via();
         let forwarding = Mutex::new(Forwarding::new(peer, Proto::Http));
-        Self { gateway, peer, via, watch, forwarding, current }
+        Self { gateway, peer, proto: Proto::Http, via, watch, forwarding, current }
+    }
+
+    /// That of one request which the embedding program hands in.
+    pub(crate) fn handed_in(gateway: &Arc<State>, peer: Option<IpAddr>, proto: Proto) -> Self {
+        let Here { current, via } = gateway.here();
+        let forwarding = Mutex::new(Forwarding::new(peer, proto));
+        Self {
+            gateway: Arc::clone(gateway),
+            peer,
+            proto,
+            via,
+            watch: Watch::new(),
+            forwarding,
+            current: Mutex::new(current),
+        }
     }
 
     /// The plan that runs now; one for each request.
@@ -69,8 +93,22 @@ impl Connection {
         forwarding
     }
 
-    /// The `[server]` settings as the connection begins with them.
-    pub(crate) fn settings(&self) -> ServerSettings {
-        self.current().running.settings.server.clone()
+    /// How large a head may be, as the connection begins with it.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let current = self.current();
+        let settings = &current.running.settings.server;
+        Bounds { bytes: settings.max_header_size, fields: settings.max_headers }
+    }
+
+    /// How long it may take, as it begins with it.
+    pub(crate) fn patience(&self) -> Patience {
+        let current = self.current();
+        let settings = &current.running.settings.server;
+        Patience {
+            header: settings.header_timeout,
+            body: settings.body_timeout,
+            stream: settings.stream_idle_timeout,
+            idle: settings.idle_timeout,
+        }
     }
 }

@@ -10,7 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use portcullis_core::Rejection;
 use portcullis_core::auth::IdentityHeaders;
-use portcullis_core::headers::{self, HeaderError, Survey, Via};
+use portcullis_core::headers::{self, HeaderError, Proto, Survey, Via};
 use tokio::time::timeout;
 
 use crate::listen::h1::body::ClientBody;
@@ -34,7 +34,7 @@ pub(crate) struct Screened {
 pub(crate) fn screen(
     parts: &mut Parts,
     identities: &IdentityHeaders,
-    via: &Via,
+    (via, proto): (&Via, Proto),
     random: u128,
     request_id: &mut Option<HeaderValue>,
 ) -> Result<Screened, Rejection> {
@@ -54,7 +54,7 @@ pub(crate) fn screen(
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::MethodNotAllowed { allow: HeaderValue::from_static("") });
     }
-    if parts.uri.scheme_str().is_some_and(|scheme| scheme != "http") {
+    if parts.uri.scheme_str().is_some_and(|scheme| scheme != proto.as_str()) {
         return Err(Rejection::BadRequest("the target has another scheme than this listener"));
     }
     let mut screened = Screened { survey, ..Screened::default() };
@@ -109,7 +109,8 @@ const DISCARDING: Duration = Duration::from_millis(100);
 /// Reads what is left of a body after an answer that did not need it (RFC 9112, section 9.3). Returns whether it is all
 /// gone; otherwise the connection has to end, and the answer says so.
 pub(crate) async fn discard(mut body: ClientBody, expects_continue: bool) -> bool {
-    if body.is_end_stream() {
+    // One that was handed in is somebody else's to read.
+    if body.is_handed_in() || body.is_end_stream() {
         return true;
     }
     // Asking a client that waits for a 100 for its body would be telling it to send.

@@ -1,7 +1,7 @@
 //! The Portcullis gateway: one binary, one TOML file, or inside a service of your own.
 //!
-//! A configuration becomes a [`config::Config`]; a [`Server`] runs it on ports of its own. The policies themselves are in
-//! [`portcullis_core`].
+//! A configuration becomes a [`config::Config`]. A [`Gateway`] runs it inside a program, which hands it requests or a listener;
+//! a [`Server`] runs it on ports and threads of its own. The policies themselves are in [`portcullis_core`].
 
 pub mod cli;
 pub mod config;
@@ -29,5 +29,7 @@ mod stream;
 mod target;
 mod worker;
 
-pub use gateway::Gateway;
+pub use gateway::{
+    Gateway, GatewayBuilder, GatewayError, RequestBody, RequestBodyError, ResponseBody, ResponseBodyError,
+};
 pub use server::{Server, StartError};

@@ -17,6 +17,8 @@ use crate::background::Background;
 use crate::config::{Config, Settings};
 use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
+use crate::forward::in_code::Service;
+use crate::gateway::Brought;
 use crate::observe::{AccessLog, KeysReading, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
 use crate::parts::{self, KeyFetcher, VerifierSettings};
 
@@ -47,6 +49,7 @@ pub(crate) struct Ground<'g> {
     pub(crate) background: &'g Background,
     pub(crate) clock: &'g Clock,
     pub(crate) metrics: &'g Metrics,
+    pub(crate) brought: &'g Brought,
 }
 
 /// An upstream with its pool, breaker and connections.
@@ -61,6 +64,8 @@ pub(crate) struct Upstream {
     pub(crate) pool: Pool,
     pub(crate) send_timeout: Duration,
     pub(crate) series: Arc<UpstreamSeries>,
+    /// What is asked in place of servers, for one that is "in-code".
+    pub(crate) service: Option<Service>,
     /// By the pool's endpoint index.
     pub(crate) servers: Box<[Arc<Server>]>,
     pub(crate) timeout: Duration,
@@ -89,7 +94,7 @@ impl Running {
         let known: HashMap<&str, &Upstream> =
             old.into_iter().flat_map(|old| &old.upstreams).map(|upstream| (&*upstream.name, upstream)).collect();
         let upstreams =
-            plan.upstreams.iter().map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), metrics)).collect();
+            plan.upstreams.iter().map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), ground)).collect();
         let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let of_route = |route: &plan::Route| route.limits.rules.iter().map(|rule| metrics.limit(rule.name())).collect();
         let limits = plan.routes.iter().map(of_route).collect();
@@ -131,7 +136,7 @@ impl Running {
 }
 
 impl Upstream {
-    fn new(spec: &plan::Upstream, old: Option<&Self>, metrics: &Metrics) -> Self {
+    fn new(spec: &plan::Upstream, old: Option<&Self>, ground: Ground<'_>) -> Self {
         let servers = spec.servers.iter().map(|server| (server.url.clone(), server.weight));
         let snapshot = Snapshot::new(servers, old.map(|old| old.pool.snapshot()));
         let picker = (spec.balance.picker)(&snapshot);
@@ -156,8 +161,9 @@ impl Upstream {
             on: spec.breaker.on.clone(),
             pool: Pool::new(Arc::clone(&spec.name), snapshot, picker),
             send_timeout: spec.send_timeout,
-            series: metrics.upstream(&spec.name),
+            series: ground.metrics.upstream(&spec.name),
             servers,
+            service: ground.brought.service(&spec.name),
             timeout: spec.timeout,
         }
     }
@@ -174,7 +180,8 @@ impl Upstream {
 
     /// Requests in flight at all its servers.
     pub(crate) fn in_flight(&self) -> u64 {
-        self.servers.iter().map(|server| u64::from(server.endpoint.in_flight())).sum()
+        let in_code = self.service.as_ref().map_or(0, |service| u64::from(service.in_flight()));
+        in_code + self.servers.iter().map(|server| u64::from(server.endpoint.in_flight())).sum::<u64>()
     }
 }
 

@@ -135,6 +135,8 @@ pub(crate) fn request(
     *request.uri_mut() = origin_form(parts.uri, change.path);
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = parts.headers;
+    // What the embedding program put there; a service of it may ask for it, and for who the request is from.
+    *request.extensions_mut() = parts.extensions;
     Ok((request, ours))
 }
 

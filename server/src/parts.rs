@@ -5,12 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_core::Answer;
 use portcullis_core::auth::{
-    Algorithm, ApiKey, ApiKeyVerifier, AuthError, Forward, JwtConfigError, JwtVerifier, KeySet, KeySource, NoKeys,
-    TokenVerifier,
+    Algorithm, ApiKey, ApiKeyVerifier, AuthError, Forward, Identity, JwtConfigError, JwtVerifier, KeySet, KeySource,
+    NoKeys, TokenVerifier,
 };
 use portcullis_core::limit::MemoryStore;
-use portcullis_core::time::Clock;
+use portcullis_core::time::{Clock, UnixTime};
 
 use crate::background::Background;
 use crate::config::{self, LogSettings, Secret};
@@ -30,6 +31,8 @@ pub(crate) use jwks::{KeyFetcher, jwks_url};
 pub enum VerifierSettings {
     /// `kind = "api-key"`.
     ApiKey(ApiKeySettings),
+    /// `kind = "in-code"`: its name.
+    InCode(Arc<str>),
     /// `kind = "jwt"`.
     Jwt(JwtSettings),
 }
@@ -39,6 +42,7 @@ impl VerifierSettings {
     pub fn name(&self) -> &str {
         match self {
             Self::ApiKey(settings) => &settings.name,
+            Self::InCode(name) => name,
             Self::Jwt(settings) => &settings.name,
         }
     }
@@ -47,7 +51,7 @@ impl VerifierSettings {
     pub fn jwt(&self) -> Option<&JwtSettings> {
         match self {
             Self::Jwt(settings) => Some(settings),
-            Self::ApiKey(_) => None,
+            Self::ApiKey(_) | Self::InCode(_) => None,
         }
     }
 }
@@ -69,6 +73,16 @@ pub struct ApiKeySettings {
 /// An id that is none.
 pub(crate) fn api_key_verifier(settings: &ApiKeySettings) -> Result<Arc<dyn TokenVerifier>, AuthError> {
     Ok(Arc::new(ApiKeyVerifier::new(Arc::clone(&settings.name), settings.keys.iter().cloned())?))
+}
+
+/// What stands for a verifier that the embedding program brings, until it does: a program that brings none cannot run.
+#[derive(Debug)]
+pub(crate) struct InCode;
+
+impl TokenVerifier for InCode {
+    fn verify(&self, _: &str, _: UnixTime) -> Answer<Result<Arc<Identity>, AuthError>> {
+        Answer::Now(Err(AuthError::Unavailable))
+    }
 }
 
 /// What a verifier of JSON Web Tokens is made from.
@@ -94,7 +108,7 @@ impl JwtSettings {
     /// The shared secret, where there is one.
     pub fn secret(&self) -> Option<&Secret> {
         match &self.keys {
-            JwtKeys::Public(_) | JwtKeys::Remote(_) => None,
+            JwtKeys::InCode | JwtKeys::Public(_) | JwtKeys::Remote(_) => None,
             JwtKeys::Secret(secret) => Some(secret),
         }
     }
@@ -104,6 +118,8 @@ impl JwtSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JwtKeys {
+    /// `jwks = "in-code"`.
+    InCode,
     /// Public keys from the configuration: `public_key`, or `jwks` from a file.
     Public(KeySet),
     /// `jwks` from a URL.
@@ -115,6 +131,7 @@ pub enum JwtKeys {
 impl fmt::Display for JwtKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::InCode => f.write_str("the keys that the embedding program brings"),
             Self::Public(keys) => {
                 let kinds: Vec<_> = keys.kinds().iter().map(ToString::to_string).collect();
                 write!(f, "{} of the configuration ({} in all)", kinds.join(" or "), keys.len())
@@ -145,14 +162,14 @@ pub(crate) fn jwt_verifier(settings: &JwtSettings) -> Result<Arc<dyn TokenVerifi
 }
 
 /// The same, with a source for keys that are fetched.
-fn jwt_verifier_with(
+pub(crate) fn jwt_verifier_with(
     settings: &JwtSettings,
     source: Arc<dyn KeySource>,
 ) -> Result<Arc<dyn TokenVerifier>, JwtConfigError> {
     let algorithms = settings.algorithms.iter().copied();
     let mut builder = match &settings.keys {
         JwtKeys::Public(keys) => JwtVerifier::keys(keys.clone(), algorithms),
-        JwtKeys::Remote(_) => JwtVerifier::source(source, algorithms),
+        JwtKeys::InCode | JwtKeys::Remote(_) => JwtVerifier::source(source, algorithms),
         JwtKeys::Secret(secret) => JwtVerifier::secret(secret.reveal(), algorithms),
     };
     builder = builder.name(Arc::clone(&settings.name)).id_claim(settings.id_claim.as_str());

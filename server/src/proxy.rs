@@ -11,7 +11,6 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head};
-use portcullis_core::headers::Proto;
 use portcullis_core::plan::UpstreamIndex;
 use tokio::time::Instant;
 
@@ -44,7 +43,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>
     let current = connection.current();
     let (parts, body) = request.into_parts();
     // Before anything is removed: whom the peer speaks for, if it is believed.
-    let arrival = current.running.plan.trusted.arrival(connection.peer, Proto::Http, &parts.headers);
+    let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &parts.headers);
     let mut pass = Pass::new(connection, &current, arrival, (parts.method.clone(), parts.version));
     pass.body = Some(body);
     let outcome = catch(pass.run(parts)).await;
@@ -65,7 +64,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>
 pub(crate) fn refuse(connection: &Connection, rejection: &Rejection) -> Response<Body> {
     connection.watch.request_began();
     let current = connection.current();
-    let arrival = current.running.plan.trusted.arrival(connection.peer, Proto::Http, &HeaderMap::new());
+    let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &HeaderMap::new());
     respond::rejected(Pass::new(connection, &current, arrival, (unknown_method(), Version::HTTP_11)), rejection)
 }
 
@@ -76,8 +75,8 @@ impl<'p> Pass<'p> {
         // What is refused before it has a route is known by the path it came with.
         self.tail.record.path = Some(Clip::new(parts.uri.path()));
         let random = self.connection.gateway.random_u128();
-        let screened =
-            inbound::screen(&mut parts, &plan.identity_headers, &self.connection.via, random, &mut self.request_id);
+        let marks = (&self.connection.via, self.connection.proto);
+        let screened = inbound::screen(&mut parts, &plan.identity_headers, marks, random, &mut self.request_id);
         self.tail.record.request_id = self.request_id.as_ref().map(Clip::new);
         self.screened = screened?;
         if let Some(body) = self.body.as_mut().filter(|_| self.screened.expects_continue) {

@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::config::{Config, ListenAddress, LogSettings, Settings};
-use crate::gateway::Gateway;
+use crate::config::{Config, ListenAddress, Settings};
+use crate::gateway::{self, Brought, Gateway, GatewayError, State};
 use crate::listen::bind::Neighbours;
 use crate::listen::unix::SocketFile;
 use crate::listeners::{Bound, Listeners, bind_one};
-use crate::observe::AccessLog;
 use crate::worker::{Command, Worker};
 use portcullis_core::time::Clock;
 
 /// A gateway with its threads and ports. Dropped, it stops at once; see [`Server::shutdown`] for the polite way.
 #[derive(Debug)]
 pub struct Server {
-    gateway: Arc<Gateway>,
+    gateway: Gateway,
     workers: Vec<Worker>,
     listeners: Listeners,
     admin: Option<Admin>,
@@ -43,13 +42,8 @@ struct Admin {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The access log cannot be written.
-    AccessLog {
-        /// Where it was to go.
-        to: String,
-        /// What the system says.
-        source: io::Error,
-    },
+    /// There is no gateway to serve with.
+    Gateway(GatewayError),
     /// An address cannot be listened on.
     Listen {
         /// Which.
@@ -68,7 +62,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AccessLog { to, source } => write!(f, "cannot write the access log to {to}: {source}"),
+            Self::Gateway(error) => error.fmt(f),
             Self::Listen { address, key, source } => {
                 write!(f, "cannot listen on {address}: {source}")?;
                 match (source.kind(), address) {
@@ -95,7 +89,8 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::AccessLog { source, .. } | Self::Listen { source, .. } | Self::Thread(source) => Some(source),
+            Self::Gateway(error) => error.source(),
+            Self::Listen { source, .. } | Self::Thread(source) => Some(source),
             Self::NeedsRestart(_) => None,
         }
     }
@@ -108,21 +103,20 @@ impl Server {
     /// [`StartError`]; then nothing is left running.
     pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let settings = config.settings.clone();
-        let access = access_log(&settings.log, &clock)?;
         let count = worker_count(settings.server.workers);
         let mut listeners = Listeners::default();
         let change = listeners.prepare(&settings, count)?;
         let admin = bind_admin(&settings, None)?;
-        let gateway = Gateway::new(config, clock, access);
-        let workers = (0..count).map(|number| Worker::start(&gateway, &format!("worker-{number}")));
+        let gateway = Gateway::with(config, clock, Brought::default()).map_err(StartError::Gateway)?;
+        let workers = (0..count).map(|number| Worker::start(&gateway.0, &format!("worker-{number}")));
         let workers = workers.collect::<Result<Vec<_>, _>>().map_err(StartError::Thread)?;
-        let admin = admin.map(|bound| Admin::open(&gateway, bound)).transpose()?;
+        let admin = admin.map(|bound| Admin::open(&gateway.0, bound)).transpose()?;
         listeners.apply(change, &workers);
         Ok(Self { gateway, workers, listeners, admin, settings })
     }
 
     /// The gateway.
-    pub fn gateway(&self) -> &Arc<Gateway> {
+    pub const fn gateway(&self) -> &Gateway {
         &self.gateway
     }
 
@@ -161,17 +155,17 @@ impl Server {
         let access = if settings.log == self.settings.log {
             None
         } else {
-            Some(access_log(&settings.log, self.gateway.clock())?)
+            Some(gateway::access_log(&settings.log, self.gateway.0.clock()).map_err(StartError::Gateway)?)
         };
         let door = |settings: &Settings| settings.admin.as_ref().map(|admin| admin.address.clone());
         let moves = door(&settings) != door(&self.settings);
         let admin = if moves { bind_admin(&settings, self.admin_address())? } else { None };
-        let admin = admin.map(|bound| Admin::open(&self.gateway, bound)).transpose()?;
+        let admin = admin.map(|bound| Admin::open(&self.gateway.0, bound)).transpose()?;
         if moves {
             // The old door closes before the new rules hold: it never stands open under a token that is not its own.
             self.admin = admin;
         }
-        self.gateway.reload(config, access).map_err(StartError::NeedsRestart)?;
+        self.gateway.0.reload(config, access).map_err(StartError::NeedsRestart)?;
         self.settings = settings;
         self.listeners.apply(change, &self.workers);
         Ok(())
@@ -180,17 +174,17 @@ impl Server {
     /// Stops accepting, tells every connection to end after the request it is at, and waits for that, at most
     /// `server.shutdown_grace`. Returns whether all ended by themselves.
     pub async fn shutdown(mut self) -> bool {
-        let grace = self.gateway.running().settings.server.shutdown_grace;
+        let grace = self.gateway.0.running().settings.server.shutdown_grace;
         self.gateway.drain();
         self.listeners.close();
         let drained = tokio::time::timeout(grace, async {
             // Who waited to be accepted is served too: each accept loop ends when nobody is left in its queue.
             self.listeners.closed().await;
-            self.gateway.drained().await;
+            self.gateway.0.drained().await;
         });
         let drained = drained.await.is_ok();
         // What is left is cut here, with the worker that runs it; then the log has its last lines.
-        let gateway = Arc::clone(&self.gateway);
+        let gateway = self.gateway.clone();
         drop(self);
         gateway.access().shutdown(LAST_LINES);
         drained
@@ -220,13 +214,8 @@ fn bind_admin(settings: &Settings, old: Option<SocketAddr>) -> Result<Option<(Li
     }
 }
 
-fn access_log(settings: &LogSettings, clock: &Clock) -> Result<AccessLog, StartError> {
-    crate::parts::access_log(settings, clock)
-        .map_err(|source| StartError::AccessLog { to: settings.access.to_string(), source })
-}
-
 impl Admin {
-    fn open(gateway: &Arc<Gateway>, (address, bound): (ListenAddress, Bound)) -> Result<Self, StartError> {
+    fn open(gateway: &Arc<State>, (address, bound): (ListenAddress, Bound)) -> Result<Self, StartError> {
         let thread = Worker::start(gateway, "admin").map_err(StartError::Thread)?;
         let file = match bound {
             Bound::Tcp(_, sockets) => {

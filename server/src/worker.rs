@@ -10,8 +10,8 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Door};
-use crate::gateway::{Gateway, Place};
-use crate::listen::accept::{accept, accept_unix, take_in};
+use crate::gateway::{Place, State};
+use crate::listen::accept::{accept, hand_over, take_in, welcome};
 
 /// A thread with a runtime of its own.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Team {
 }
 
 impl Worker {
-    pub(crate) fn start(gateway: &Arc<Gateway>, name: &str) -> io::Result<Self> {
+    pub(crate) fn start(gateway: &Arc<State>, name: &str) -> io::Result<Self> {
         let (commands, mut told) = mpsc::unbounded_channel();
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let gateway = Arc::clone(gateway);
@@ -84,18 +84,25 @@ impl Worker {
     }
 }
 
-fn obey(gateway: &Arc<Gateway>, command: Command) {
+fn obey(gateway: &Arc<State>, command: Command) {
     if let Err(error) = begin(Arc::clone(gateway), command) {
         tracing::error!(%error, "a worker cannot use a socket");
     }
 }
 
-fn begin(gateway: Arc<Gateway>, command: Command) -> io::Result<()> {
-    use tokio::net::{TcpListener, UnixListener};
+fn begin(gateway: Arc<State>, command: Command) -> io::Result<()> {
+    use tokio::net::{TcpListener, UnixListener, UnixStream};
     match command {
-        Command::Accept(socket, stop) => drop(tokio::spawn(accept(gateway, TcpListener::from_std(socket)?, stop))),
-        Command::AcceptUnix(socket, team, stop) => {
-            drop(tokio::spawn(accept_unix(gateway, UnixListener::from_std(socket)?, team, stop)));
+        Command::Accept(socket, mut stop) => {
+            let listener = TcpListener::from_std(socket)?;
+            let welcome = move |stream, peer| welcome(&gateway, stream, peer);
+            // That the receiver goes says that nobody is left in the queue.
+            tokio::spawn(async move { accept(listener, stopped(&mut stop), welcome).await });
+        }
+        Command::AcceptUnix(socket, mut team, mut stop) => {
+            let listener = UnixListener::from_std(socket)?;
+            let hand_over = move |stream, _| hand_over(&gateway, stream, &mut team);
+            tokio::spawn(async move { accept(listener, stopped(&mut stop), hand_over).await });
         }
         Command::Administer(socket) => {
             drop(tokio::spawn(admin::serve(gateway, Door::Tcp(TcpListener::from_std(socket)?))));
@@ -103,9 +110,14 @@ fn begin(gateway: Arc<Gateway>, command: Command) -> io::Result<()> {
         Command::AdministerUnix(socket) => {
             drop(tokio::spawn(admin::serve(gateway, Door::Unix(UnixListener::from_std(socket)?))));
         }
-        Command::Serve(stream, place) => take_in(gateway, stream, place)?,
+        Command::Serve(stream, place) => take_in(gateway, UnixStream::from_std(stream)?, None, place),
     }
     Ok(())
+}
+
+/// Resolves when the listener is to be closed, by word or because nobody is left to give it.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 impl Drop for Worker {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::gateway::Gateway;
+use crate::gateway::State;
 use crate::observe::BreakerState;
 use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, Readings, UpstreamReading};
 use crate::stream::Stream;
@@ -47,7 +47,7 @@ impl Door {
 }
 
 /// Answers at `door` until the runtime ends.
-pub(crate) async fn serve(gateway: Arc<Gateway>, door: Door) {
+pub(crate) async fn serve(gateway: Arc<State>, door: Door) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(stream) = door.accept().await else {
@@ -65,7 +65,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, door: Door) {
     }
 }
 
-async fn connection(gateway: Arc<Gateway>, stream: Stream) {
+async fn connection(gateway: Arc<State>, stream: Stream) {
     let service = service_fn(|request: Request<Incoming>| {
         let response = answer(&gateway, &request);
         async move { Ok::<_, Infallible>(response) }
@@ -79,7 +79,7 @@ async fn connection(gateway: Arc<Gateway>, stream: Stream) {
     }
 }
 
-fn answer<B>(gateway: &Gateway, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(crate) fn answer<B>(gateway: &State, request: &Request<B>) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     }
@@ -103,7 +103,7 @@ fn answer<B>(gateway: &Gateway, request: &Request<B>) -> Response<Full<Bytes>> {
 
 /// Ready means: takes requests. What is wrong without being in their way is said in the text; the lines of the
 /// configuration that a report quotes are for whoever may enter.
-fn ready(gateway: &Gateway, may_enter: bool) -> Response<Full<Bytes>> {
+fn ready(gateway: &State, may_enter: bool) -> Response<Full<Bytes>> {
     if gateway.is_draining() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
@@ -124,7 +124,7 @@ fn ready(gateway: &Gateway, may_enter: bool) -> Response<Full<Bytes>> {
     }
 }
 
-fn may_enter<B>(gateway: &Gateway, request: &Request<B>) -> bool {
+fn may_enter<B>(gateway: &State, request: &Request<B>) -> bool {
     let running = gateway.running();
     let Some(token) = running.settings.admin.as_ref().and_then(|admin| admin.token.as_ref()) else { return true };
     let mut lines = request.headers().get_all(AUTHORIZATION).iter();
@@ -137,10 +137,10 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }
 
-fn readings(gateway: &Gateway) -> Readings {
+fn readings(gateway: &State) -> Readings {
     let running = gateway.running();
     let now = gateway.clock().now();
-    let store = gateway.store().stats();
+    let store = gateway.store_stats();
     let upstreams = running.upstreams.iter().map(|upstream| {
         let mut reading = UpstreamReading::new(Arc::clone(&upstream.name));
         reading.in_flight = upstream.in_flight();
@@ -154,8 +154,8 @@ fn readings(gateway: &Gateway) -> Readings {
         access_log_dropped: gateway.access().dropped(),
         connections_open: gateway.connections() as u64,
         keys: running.keys().collect(),
-        limit_keys: store.keys as u64,
-        limit_overflowed: store.overflowed,
+        limit_keys: store.map_or(0, |store| store.keys as u64),
+        limit_overflowed: store.map_or(0, |store| store.overflowed),
         plans: gateway.plans() as u64,
         upstreams: upstreams.collect(),
     }

@@ -86,7 +86,7 @@ async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(
     let arrival = plan.trusted.arrival(args.client.0, Proto::Http, &parts.headers);
     found.client = client(args.client, arrival, plan, &parts.headers);
     let via = Via::new("portcullis-explain").map_err(|_| Rejection::Internal)?;
-    if inbound::screen(&mut parts, &plan.identity_headers, &via, 0, &mut None)?.is_for_us {
+    if inbound::screen(&mut parts, &plan.identity_headers, (&via, Proto::Http), 0, &mut None)?.is_for_us {
         found.target = Some(explanation::Target::Respond);
         found.answer = Some(answer(StatusCode::NO_CONTENT));
         return Ok(());

@@ -1,7 +1,6 @@
 //! The configuration file of a running gateway and the files that it names: what is watched, and what a change does.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::run::{Diagnostics, Serving};
 use super::{complain, environment, say};
@@ -52,7 +51,7 @@ impl<'a> Watched<'a> {
     /// Reads the file again. A broken one changes nothing: its report goes to stderr, `/readyz` and a metric.
     pub(super) fn reload(&mut self, server: &mut Server) {
         let Some(file) = self.serving.file else { return };
-        let gateway = Arc::clone(server.gateway());
+        let gateway = server.gateway().clone();
         match self.take_over(file, server) {
             Ok(()) => {
                 tracing::info!(file = %file.display(), "the new configuration is in force");

@@ -65,6 +65,10 @@ use reader::{Found, Reader};
 use resolve::Surroundings;
 use section::Section;
 
+/// What a place of the configuration says that is filled by the program which embeds the gateway: `servers`, `balance`,
+/// `kind`, `jwks`, and the `url` of the store. See [`GatewayBuilder`](crate::GatewayBuilder).
+pub const IN_CODE: &str = "in-code";
+
 /// A configuration that can run.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -20,6 +20,7 @@ impl Config {
         lines.push(self.open_line());
         lines.extend(self.key_lines());
         lines.extend(self.rule_lines());
+        lines.extend(self.in_code_line());
         lines
     }
 
@@ -27,6 +28,11 @@ impl Config {
         let as_one = matches!(address, ListenAddress::Unix(_)) && !self.plan.trusted.trusts_unix();
         let note = if as_one { "; its clients count as one, because \"unix\" is not a trusted proxy" } else { "" };
         format!("listens on {address}{note}")
+    }
+
+    fn in_code_line(&self) -> Option<String> {
+        let places = crate::gateway::in_code(self);
+        (!places.is_empty()).then(|| format!("runs only inside a program, which brings {}", places.join(", ")))
     }
 
     fn trusted_line(&self) -> Option<String> {
@@ -88,7 +94,7 @@ impl Config {
     fn key_lines(&self) -> impl Iterator<Item = String> {
         self.verifiers.iter().filter_map(|verifier| match verifier {
             VerifierSettings::ApiKey(keys) => Some(format!("keys of {}: {}", keys.name, keys.keys.len())),
-            VerifierSettings::Jwt(_) => None,
+            VerifierSettings::InCode(_) | VerifierSettings::Jwt(_) => None,
         })
     }
 

@@ -186,6 +186,12 @@ impl<'r> Value<'r> {
         }
     }
 
+    /// Whether it is this word; otherwise it may be something else.
+    pub(crate) fn is(&self, word: &'static str) -> bool {
+        self.take(|| Taken::Word(vec![word]));
+        matches!(self.kind(), DeValue::String(text) if text == word)
+    }
+
     /// One of a few words. Those in `unbuilt` belong to the contract and to parts that are not built yet.
     pub(crate) fn word(self, accepted: &[&'static str], unbuilt: &[&str]) -> Given<At<&'static str>> {
         self.take(|| Taken::Word(accepted.to_vec()));

@@ -53,9 +53,10 @@ pub(crate) struct Progress {
     waited: Duration,
 }
 
-/// Why a body ended before its end. All of them are the client's doing.
+/// Why a request's body ended before its end. All of them are the client's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyFailure {
+#[non_exhaustive]
+pub enum BodyFailure {
     /// The client sent something that is not a body.
     Broken,
     /// The client went away.

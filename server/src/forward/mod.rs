@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod idle;
+pub(crate) mod in_code;
 mod send;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use http::header::HOST;
 use http::{Request, Response};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
+use portcullis_core::auth::Identity;
 use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{Ask, Lease, Permit, Tried};
 use tokio::time::Instant;
@@ -25,6 +27,7 @@ use tokio::time::Instant;
 use self::body::{Flow, RequestBody};
 use self::connect::{Connection, UpstreamBody};
 use self::h1::{Head, Outgoing, Relay};
+use self::in_code::{InFlight, Service, ServiceBody};
 use self::send::{Deadlines, Failure, send};
 use crate::live::{Server, Upstream};
 use crate::outbound::Ours;
@@ -32,26 +35,46 @@ use crate::outbound::Ours;
 /// What came back: the head, the body to stream, and what must be settled when the body ends.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    pub(crate) response: Response<UpstreamBody>,
+    pub(crate) response: Response<AnswerBody>,
     pub(crate) exchange: Exchange,
     /// From the breaker's leave to the complete head.
     pub(crate) took: Duration,
 }
 
-/// An exchange whose response is still streaming: the use of an endpoint.
+/// The body of an upstream's answer.
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    lease: Lease,
-    server: Arc<Server>,
+pub(crate) enum AnswerBody {
+    /// From a service of the embedding program.
+    InCode(ServiceBody),
+    /// From a server.
+    Server(UpstreamBody),
+}
+
+/// An exchange whose response is still streaming.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    /// A service is at work.
+    InCode {
+        /// Counts it.
+        _in_flight: InFlight,
+    },
+    /// The use of an endpoint.
+    Server {
+        /// Counts it.
+        _lease: Lease,
+        /// Whose.
+        server: Arc<Server>,
+    },
 }
 
 impl Exchange {
     /// The response is complete: its connection can be used again, if both bodies ended cleanly.
     pub(crate) fn complete(self, body: UpstreamBody) {
-        if let Some(connection) = body.finish() {
-            self.server.idle.check_in(connection);
+        if let Self::Server { server, .. } = &self
+            && let Some(connection) = body.finish()
+        {
+            server.idle.check_in(connection);
         }
-        drop(self.lease);
     }
 }
 
@@ -85,7 +108,7 @@ pub(crate) struct Outbound {
 /// 503 while the breaker is open or when no endpoint is left, 502 and 504 as `portcullis_core::Rejection` names them, and
 /// the client's own failures of its body.
 pub(crate) async fn forward(
-    _: &Admitted<'_>,
+    admitted: &Admitted<'_>,
     upstream: &Upstream,
     outbound: Outbound,
     clock: &Clock,
@@ -94,7 +117,11 @@ pub(crate) async fn forward(
     let began = clock.now();
     let permit =
         upstream.breaker.permit(began).map_err(|open| Rejection::CircuitOpen { retry_after: open.retry_after })?;
-    let mut outcome = attempt(upstream, outbound, trail).await;
+    let mut outcome = match &upstream.service {
+        None => attempt(upstream, outbound, trail).await,
+        // Boxed: others need not carry the room for it.
+        Some(service) => Box::pin(ask(service, admitted, upstream, outbound, trail)).await,
+    };
     let now = clock.now();
     if let Ok(answered) = &mut outcome {
         answered.took = now.since(began);
@@ -146,8 +173,31 @@ async fn attempt(upstream: &Upstream, outbound: Outbound, trail: &mut Trail) -> 
         });
         UpstreamBody::relayed(relayed)
     };
-    let exchange = Exchange { lease, server };
-    Ok(Answered { response: response.map(|()| body), exchange, took: Duration::ZERO })
+    let exchange = Exchange::Server { _lease: lease, server };
+    Ok(Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took: Duration::ZERO })
+}
+
+/// The same where the upstream is a service of the embedding program: once, because nobody knows what it did.
+async fn ask(
+    service: &Service,
+    admitted: &Admitted<'_>,
+    upstream: &Upstream,
+    outbound: Outbound,
+    trail: &mut Trail,
+) -> Result<Answered, Rejection> {
+    let Outbound { mut request, ours, flow, ready, total, .. } = outbound;
+    let deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
+    trail.attempts = 1;
+    for (name, value) in ours.iter() {
+        let added = request.headers_mut().try_append(name.clone(), value.clone());
+        added.map_err(|_| Rejection::HeadersTooLarge)?;
+    }
+    if let Some(identity) = &admitted.identity {
+        request.extensions_mut().insert(Identity::clone(identity));
+    }
+    let (response, in_flight) = service.ask(request, flow.as_deref(), deadlines).await?;
+    let exchange = Exchange::InCode { _in_flight: in_flight };
+    Ok(Answered { response: response.map(AnswerBody::InCode), exchange, took: Duration::ZERO })
 }
 
 /// An endpoint and a connection to it; an endpoint that cannot be connected to is passed over while others are left.

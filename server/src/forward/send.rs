@@ -59,7 +59,7 @@ where
 
 /// The nearest deadline as things stand. While the client sends its body the attempt has not begun, and what the client
 /// keeps us waiting is not held against the request.
-fn due(flow: Option<&Flow>, deadlines: Deadlines) -> Instant {
+pub(super) fn due(flow: Option<&Flow>, deadlines: Deadlines) -> Instant {
     let Some(flow) = flow else {
         return deadlines.total.min(deadlines.began + deadlines.attempt);
     };

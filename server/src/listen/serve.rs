@@ -12,11 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::h1::exchanges;
-use super::h1::head::Bounds;
 use super::h1::wire::Wire;
 use super::watch::{Overdue, Patience, Watch, Watched};
 use crate::connection::Connection;
-use crate::gateway::Gateway;
+use crate::gateway::State;
 
 /// A head that was never completed gets its answer before the connection closes (RFC 9110, section 15.5.9).
 const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\
@@ -24,20 +23,13 @@ content-length: 133\r\n\r\n{\"code\":\"request-timeout\",\"status\":408,\"title\
 \"type\":\"urn:portcullis:problem:request-timeout\"}";
 
 /// Serves requests from `stream` until it ends. Generic over the stream, so that tests need no sockets.
-pub(crate) async fn serve<S>(gateway: Arc<Gateway>, stream: S, client: Option<IpAddr>)
+pub(crate) async fn serve<S>(gateway: Arc<State>, stream: S, client: Option<IpAddr>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Watch::new();
     let connection = Connection::new(Arc::clone(&gateway), client, Arc::clone(&watch));
-    let settings = connection.settings();
-    let patience = Patience {
-        header: settings.header_timeout,
-        body: settings.body_timeout,
-        stream: settings.stream_idle_timeout,
-        idle: settings.idle_timeout,
-    };
-    let bounds = Bounds { bytes: settings.max_header_size, fields: settings.max_headers };
+    let (patience, bounds) = (connection.patience(), connection.bounds());
     let wire = Wire::new(Watched { stream, watch: Arc::clone(&watch) });
     let overdue = drive(&gateway, &watch, patience, pin!(exchanges(&connection, &wire, bounds))).await;
     let mut last: &[u8] = b"";
@@ -58,7 +50,7 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// Polls the exchanges; after each poll, looks whether one waits for too long. Wakes them when the gateway is draining. None when
 /// they ended by themselves.
 async fn drive(
-    gateway: &Gateway,
+    gateway: &State,
     watch: &Watch,
     patience: Patience,
     mut exchanges: Pin<&mut impl Future<Output = ()>>,

@@ -11,18 +11,18 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::serve::serve;
 use crate::config::{LoadOptions, from_text};
-use crate::gateway::Gateway;
+use crate::gateway::{Brought, State};
 use crate::observe::AccessLog;
 
 /// A gateway that answers by itself: heads within 10 s, bodies within 30 s, 75 s between requests.
-fn gateway() -> Arc<Gateway> {
+fn gateway() -> Arc<State> {
     let text = "[[routes]]\npath = \"/**\"\nrespond = { status = 200, body = \"ok\" }\n";
     let config = from_text("test", text, &|_| None, LoadOptions::default()).unwrap();
-    Gateway::new(config, Clock::system(), AccessLog::off())
+    State::new(config, Clock::system(), AccessLog::off(), Brought::default())
 }
 
 /// A connection to it.
-fn connect(gateway: &Arc<Gateway>) -> (DuplexStream, JoinHandle<()>) {
+fn connect(gateway: &Arc<State>) -> (DuplexStream, JoinHandle<()>) {
     let (client, server) = duplex(64 * 1024);
     (client, tokio::spawn(serve(Arc::clone(gateway), server, None)))
 }

@@ -1,6 +1,8 @@
 //! The end of a request: counted, and told.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -10,22 +12,38 @@ use portcullis_core::time::Clock;
 use super::access::AccessLog;
 use super::metrics::Metrics;
 use super::record::{Ending, Record};
+use crate::gateway::Watcher;
 
 /// Who is told when a request ends: the metrics, then the access log.
 ///
 /// Cheap to clone. A worker keeps an `Arc` of its own around a clone, so that the reference count that each request
 /// raises is not one that all cores share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Observer {
     clock: Clock,
     access: Arc<AccessLog>,
     metrics: Arc<Metrics>,
+    watchers: Arc<[Arc<Watcher>]>,
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer")
+            .field("access", &self.access)
+            .field("watchers", &self.watchers.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Observer {
     /// An observer that tells these two.
-    pub const fn new(clock: Clock, access: Arc<AccessLog>, metrics: Arc<Metrics>) -> Self {
-        Self { clock, access, metrics }
+    pub fn new(clock: Clock, access: Arc<AccessLog>, metrics: Arc<Metrics>) -> Self {
+        Self { clock, access, metrics, watchers: Arc::default() }
+    }
+
+    /// The same, which tells these too.
+    pub(crate) fn watched_by(self, watchers: &[Arc<Watcher>]) -> Self {
+        Self { watchers: watchers.into(), ..self }
     }
 
     /// The access log.
@@ -72,15 +90,20 @@ impl Drop for OpenRecord {
             self.record.ending = Ending::Panicked;
         }
         let ended = self.observer.clock.now();
-        self.observer.metrics.finished(&self.record, ended.since(self.record.started));
+        let took = ended.since(self.record.started);
+        self.observer.metrics.finished(&self.record, took);
         self.observer.access.write(&self.record, ended);
+        for watcher in &*self.observer.watchers {
+            // Somebody else's code, in a drop: a panic here must not become two.
+            if catch_unwind(AssertUnwindSafe(|| watcher(&self.record, took))).is_err() {
+                tracing::error!("an observer of requests panicked");
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
     use super::*;
     use crate::observe::metrics::Readings;
 

@@ -9,7 +9,7 @@ use portcullis_core::source::Facts;
 use super::answer;
 use super::explanation::{self, Explanation, Forward, Pool, Ruled, Share};
 use super::secrets::Secrets;
-use crate::config::Config;
+use crate::config::{Config, IN_CODE};
 
 pub(super) fn fill(
     config: &Config,
@@ -69,7 +69,10 @@ fn pool(config: &Config, upstream: UpstreamIndex) -> Option<Pool> {
     let upstream = config.plan.upstreams.get(upstream.0)?;
     Some(Pool {
         name: upstream.name.to_string(),
-        servers: upstream.servers.iter().map(|server| server.url.to_string()).collect(),
+        servers: match &*upstream.servers {
+            [] => vec![IN_CODE.to_owned()],
+            servers => servers.iter().map(|server| server.url.to_string()).collect(),
+        },
         balance: upstream.balance.name.to_string(),
     })
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 use portcullis_core::plan::{Balance, BreakerSettings, Server, Upstream};
-use portcullis_core::upstream::{EndpointUrl, LeastRequest, RoundRobin, Scheme, Snapshot, UpstreamPicker};
+use portcullis_core::upstream::{
+    Ask, EndpointIndex, EndpointUrl, LeastRequest, RoundRobin, Scheme, Snapshot, UpstreamPicker,
+};
 
 use super::Problems;
+use crate::config::IN_CODE;
 use crate::config::problem::Problem;
 use crate::config::schema::upstreams::{Breaker, Server as WrittenServer, Upstream as Written};
 use crate::config::span::{At, Given, Text};
@@ -42,10 +45,20 @@ fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
 fn balance(name: &'static str) -> Balance {
     type Make = fn(&Snapshot) -> Arc<dyn UpstreamPicker>;
     let picker: Make = match name {
+        IN_CODE => |_| Arc::new(Nobody),
         "round-robin" => |snapshot| Arc::new(RoundRobin::new(snapshot)),
         _ => |_| Arc::new(LeastRequest),
     };
     Balance { name: name.into(), picker: Arc::new(picker) }
+}
+
+/// What stands for a picker that the embedding program brings, until it does: a program that brings none cannot run.
+struct Nobody;
+
+impl UpstreamPicker for Nobody {
+    fn pick(&self, _: &Snapshot, _: &Ask<'_>) -> Option<EndpointIndex> {
+        None
+    }
 }
 
 fn servers(written: &Written, problems: &mut Problems) -> Option<Box<[Server]>> {
@@ -58,6 +71,9 @@ fn servers(written: &Written, problems: &mut Problems) -> Option<Box<[Server]>> 
         }
         Given::Value(list) => list,
     };
+    if written.in_code {
+        return Some(Box::default());
+    }
     if list.value.is_empty() {
         let problem = Problem::error(&list.span, format!("the upstream `{}` has no servers", written.name.value));
         problems.note(problem.accepted("`servers = [\"http://127.0.0.1:7001\"]`"));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::IN_CODE;
 use crate::config::key_file::{self, KeyFile};
 use crate::config::problem::Problem;
 use crate::config::resolve::{Keys, Secret};
@@ -49,9 +50,14 @@ impl Auth {
     }
 
     fn keys(name: At<String>, section: &mut Section<'_>) -> Self {
-        let kind = section.word("kind", &["jwt", "api-key"], &[]);
+        let kind = section.word("kind", &["jwt", "api-key", IN_CODE], &[]);
         match kind.get().map(|kind| kind.value) {
             Some("api-key") => misplaced(section, &OF_JWT, "jwt"),
+            Some(IN_CODE) => {
+                let of_jwt: Vec<_> = OF_JWT.into_iter().filter(|key| *key != "token").collect();
+                misplaced(section, &of_jwt, "jwt");
+                misplaced(section, &OF_API_KEYS, "api-key");
+            }
             Some(_) => misplaced(section, &OF_API_KEYS, "api-key"),
             None => {}
         }
@@ -68,7 +74,7 @@ impl Auth {
             key: section.texts("key"),
             keys: section.value("keys").and_then(|keys| match kind.get().map(|kind| kind.value) {
                 // Noted above; what its file holds concerns nobody.
-                Some("jwt") => Given::Absent,
+                Some("jwt" | IN_CODE) => Given::Absent,
                 _ => key_file::read(keys),
             }),
             kind,

@@ -1,5 +1,6 @@
 //! `[store]`: where limits live. Memory only; the keys of other stores may be written at their defaults.
 
+use crate::config::IN_CODE;
 use crate::config::section::{Harmless, Section};
 use crate::config::span::{At, Given};
 
@@ -13,6 +14,6 @@ impl Store {
         section.not_built("prefix", Harmless::Word("portcullis"));
         section.not_built("timeout", Harmless::Word("25ms"));
         section.not_built("on_failure", Harmless::Word("share"));
-        Self { url: section.word("url", &["memory"], &["redis://", "rediss://", "redis+cluster://"]) }
+        Self { url: section.word("url", &["memory", IN_CODE], &["redis://", "rediss://", "redis+cluster://"]) }
     }
 }

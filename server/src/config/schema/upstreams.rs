@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::IN_CODE;
 use crate::config::problem::Problem;
 use crate::config::section::{Harmless, Section};
 use crate::config::span::{At, Given, Span, Text};
@@ -14,6 +15,8 @@ pub(crate) struct Upstream {
     pub(crate) breaker: Given<Breaker>,
     pub(crate) connect_timeout: Given<At<Duration>>,
     pub(crate) idle_connections: Given<At<u32>>,
+    /// It has no servers, and is to have none.
+    pub(crate) in_code: bool,
     pub(crate) name: At<String>,
     pub(crate) send_timeout: Given<At<Duration>>,
     pub(crate) servers: Given<At<Vec<Server>>>,
@@ -46,6 +49,7 @@ impl Upstream {
             let title = format!("[upstreams.{}]", name.value);
             return value.section(&title, |section| Self::keys(name, section)).value();
         }
+        let in_code = value.is(IN_CODE);
         let servers = Server::read_all(value);
         let (span, absent) = (name.span.clone(), Given::Absent);
         Some(Self {
@@ -53,6 +57,7 @@ impl Upstream {
             breaker: Given::Absent,
             connect_timeout: absent.clone(),
             idle_connections: Given::Absent,
+            in_code,
             name,
             send_timeout: absent.clone(),
             servers,
@@ -64,14 +69,20 @@ impl Upstream {
     fn keys(name: At<String>, section: &mut Section<'_>) -> Self {
         section.not_built_yet(&["tls", "health", "eject"]);
         section.not_built("retries", Harmless::Zero);
+        let servers = section.value("servers");
         Self {
-            balance: section.word("balance", &["least-request", "round-robin"], &["peak-ewma", "random", "hash:"]),
+            balance: section.word(
+                "balance",
+                &["least-request", "round-robin", IN_CODE],
+                &["peak-ewma", "random", "hash:"],
+            ),
             breaker: section.table("breaker", Breaker::read),
             connect_timeout: section.duration("connect_timeout"),
             idle_connections: section.integer("idle_connections", 0..=100_000),
+            in_code: servers.get().is_some_and(|servers| servers.is(IN_CODE)),
             name,
             send_timeout: section.duration("send_timeout"),
-            servers: section.value("servers").and_then(Server::read_all),
+            servers: servers.and_then(Server::read_all),
             span: section.span.clone(),
             timeout: section.duration("timeout"),
         }
@@ -80,6 +91,9 @@ impl Upstream {
 
 impl Server {
     fn read_all(value: Value<'_>) -> Given<At<Vec<Self>>> {
+        if value.is(IN_CODE) {
+            return Given::Value(At::new(Vec::new(), value.span()));
+        }
         value.each("a list of servers such as [\"http://127.0.0.1:7001\"]", Self::read)
     }
 

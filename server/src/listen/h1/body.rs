@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use bytes::{Buf, Bytes};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
@@ -54,10 +56,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Source for Wire<S> {
 
 /// The body of a client's request, as it arrives.
 pub(crate) struct ClientBody {
-    /// None when there is no body, or no more of it.
-    source: Option<Arc<dyn Source>>,
+    origin: Origin,
     /// The client waits for a 100 before it sends: told when the body is first asked for.
     expects_continue: bool,
+}
+
+/// Where it comes from.
+enum Origin {
+    /// The embedding program, which has the connection.
+    HandedIn(UnsyncBoxBody<Bytes, BodyFailure>),
+    /// There is no body, or no more of it.
+    Over,
+    /// A connection of ours.
+    Wire(Arc<dyn Source>),
 }
 
 impl ClientBody {
@@ -67,13 +78,36 @@ impl ClientBody {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if framing == Framing::Length(0) {
-            return Self { source: None, expects_continue: false };
+            return Self { origin: Origin::Over, expects_continue: false };
         }
         let mut side = wire.lock();
         side.body = framing.into();
         side.body_is_wanted = true;
         drop(side);
-        Self { source: Some(Arc::clone(wire) as Arc<dyn Source>), expects_continue: false }
+        Self { origin: Origin::Wire(Arc::clone(wire) as Arc<dyn Source>), expects_continue: false }
+    }
+
+    /// One that the embedding program brings.
+    pub(crate) fn handed_in<B>(body: B) -> Self
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Buf,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if body.is_end_stream() {
+            return Self { origin: Origin::Over, expects_continue: false };
+        }
+        let body =
+            body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))).map_err(|error| {
+                tracing::debug!(error = %error.into(), "a client's body broke off");
+                BodyFailure::Gone
+            });
+        Self { origin: Origin::HandedIn(body.boxed_unsync()), expects_continue: false }
+    }
+
+    /// Whether somebody else has its connection.
+    pub(crate) const fn is_handed_in(&self) -> bool {
+        matches!(self.origin, Origin::HandedIn(_))
     }
 
     /// The client waits to be told that its body is wanted.
@@ -88,27 +122,39 @@ impl http_body::Body for ClientBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         let this = self.get_mut();
-        let Some(source) = &this.source else { return Poll::Ready(None) };
+        let source = match &mut this.origin {
+            Origin::HandedIn(body) => return Pin::new(body).poll_frame(cx),
+            Origin::Over => return Poll::Ready(None),
+            Origin::Wire(source) => source,
+        };
         let (polled, ended) = source.poll_frame(std::mem::take(&mut this.expects_continue), cx);
         if ended {
             // What comes now belongs to another request, whoever still holds this one's body.
-            this.source = None;
+            this.origin = Origin::Over;
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.as_ref().is_none_or(|source| source.body().is_ended())
+        match &self.origin {
+            Origin::HandedIn(body) => body.is_end_stream(),
+            Origin::Over => true,
+            Origin::Wire(source) => source.body().is_ended(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.body().size_hint())
+        match &self.origin {
+            Origin::HandedIn(body) => body.size_hint(),
+            Origin::Over => SizeHint::with_exact(0),
+            Origin::Wire(source) => source.body().size_hint(),
+        }
     }
 }
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        if let Some(source) = &self.source {
+        if let Origin::Wire(source) = &self.origin {
             source.let_go();
         }
     }
@@ -116,7 +162,7 @@ impl Drop for ClientBody {
 
 impl fmt::Debug for ClientBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBody").field("source", &self.source.as_ref().map(|source| source.body())).finish()
+        f.debug_struct("ClientBody").field("size", &self.size_hint()).finish_non_exhaustive()
     }
 }
 

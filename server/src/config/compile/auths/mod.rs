@@ -9,6 +9,7 @@ use portcullis_core::limit::Rule;
 use portcullis_core::source::Source;
 
 use super::{Problems, headers, limits};
+use crate::config::IN_CODE;
 use crate::config::problem::Problem;
 use crate::config::schema::auth::Auth as Written;
 use crate::config::span::{At, Given, Text};
@@ -47,17 +48,20 @@ fn one(written: &Written, problems: &mut Problems) -> Option<(Auth, VerifierSett
     if written.kind.is_absent() {
         missing(written, "kind", "`kind = \"jwt\"` or `kind = \"api-key\"`", problems);
     }
-    let is_api_key = written.kind.get().is_some_and(|kind| kind.value == "api-key");
+    let kind = written.kind.get().map(|kind| kind.value);
     // Each of these notes what is wrong with it before the first one missing ends the work.
     let failures = failures(&name, &written.failures, problems);
     let forward: Option<Arc<[Forward]>> = forward(&written.forward, problems).map(Arc::from);
-    let (scheme, token, settings) = if is_api_key {
+    let (scheme, token, settings) = if kind == Some("api-key") {
         let token = token::sources(&written.key, TokenSource::Header(X_API_KEY), problems);
         let rules = forward.clone().unwrap_or_default();
         let settings = api_key::settings(written, Arc::clone(&name), &rules, problems);
         let is_bearer = token.iter().flatten().any(|source| *source == TokenSource::Header(AUTHORIZATION));
         let scheme = if is_bearer { Scheme::Bearer } else { Scheme::ApiKey };
         (scheme, token, settings.map(VerifierSettings::ApiKey))
+    } else if kind == Some(IN_CODE) {
+        let token = token::sources(&written.token, TokenSource::Header(AUTHORIZATION), problems);
+        (Scheme::Bearer, token, Some(VerifierSettings::InCode(Arc::clone(&name))))
     } else {
         let token = token::sources(&written.token, TokenSource::Header(AUTHORIZATION), problems);
         let settings = jwt::settings(written, Arc::clone(&name), problems);
@@ -76,6 +80,7 @@ fn verifier(written: &Written, settings: &VerifierSettings, problems: &mut Probl
         VerifierSettings::ApiKey(settings) => parts::api_key_verifier(settings)
             .map_err(|error| problems.note(Problem::error(&written.span, error.to_string())))
             .ok(),
+        VerifierSettings::InCode(_) => Some(Arc::new(parts::InCode)),
         VerifierSettings::Jwt(settings) => parts::jwt_verifier(settings)
             .map_err(|error| problems.note(jwt::unfit(written, &settings.algorithms, error)))
             .ok(),

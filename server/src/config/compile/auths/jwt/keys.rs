@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_core::auth::{Algorithm, KeyError, KeyKind, KeySet, KeySetError};
 
 use super::{Problems, missing};
+use crate::config::IN_CODE;
 use crate::config::problem::Problem;
 use crate::config::resolve::{Keys, Secret};
 use crate::config::schema::auth::Auth as Written;
@@ -98,6 +99,7 @@ fn pem_hint(error: KeyError) -> Option<String> {
 fn jwks(at: &At<Keys>, refresh: Duration, problems: &mut Problems) -> Option<JwtKeys> {
     match &at.value {
         Keys::File(text) => key_set(&at.span, text, problems).map(JwtKeys::Public),
+        Keys::Text(word) if word == IN_CODE => Some(JwtKeys::InCode),
         Keys::Text(url) => match jwks_url(url) {
             Ok(shown) => Some(JwtKeys::Remote(RemoteKeys { refresh, shown, url: Secret::new(url.as_str()) })),
             Err(why) => {

@@ -1,5 +1,8 @@
 //! The gateway's state: the plan that runs, what it runs on, and who is connected.
 
+// Its public face is `Gateway`, a handle on this.
+
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -7,28 +10,30 @@ use arc_swap::ArcSwap;
 use portcullis_core::Sharded;
 use portcullis_core::admit::Services;
 use portcullis_core::headers::Via;
-use portcullis_core::limit::{MemoryStore, RateLimitStore};
+use portcullis_core::limit::{MemoryStore, RateLimitStore, Stats};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
+use super::Brought;
 use crate::background::Background;
 use crate::config::Config;
-use crate::connection::Current;
+use crate::connection::{Current, Here};
 use crate::live::{Ground, Running};
 use crate::observe::{AccessLog, Metrics, Observer};
 
-/// The gateway: one for each process, or for each configuration that an embedder runs. It opens no port; see
-/// [`Server`](crate::server::Server).
+/// What one gateway is made of, shared by its connections and by every clone of [`Gateway`](super::Gateway).
 #[derive(Debug)]
-pub struct Gateway {
+pub(crate) struct State {
     running: ArcSwap<Running>,
     /// One reload at a time: each builds on the one before it. Every plan that may still be alive, to be counted.
     reloading: Mutex<Vec<Weak<Running>>>,
     clock: Clock,
-    store: MemoryStore,
+    store: Store,
+    /// What the program brought itself.
+    brought: Brought,
     subjects: SubjectKey,
     metrics: Arc<Metrics>,
     random: Sharded<StdRng>,
@@ -41,8 +46,35 @@ pub struct Gateway {
     background: Background,
     /// Whether every verifier had keys once.
     had_keys: AtomicBool,
+    here: Sharded<Option<Here>>,
     /// Tells our own mark in `Via` from everybody else's.
     via: Via,
+}
+
+/// Where limits live.
+enum Store {
+    /// In this process.
+    Memory(MemoryStore),
+    /// Wherever the embedding program says.
+    Brought(Arc<dyn RateLimitStore>),
+}
+
+impl Store {
+    fn new(brought: &Brought, clock: &Clock) -> Self {
+        match &brought.store {
+            None => Self::Memory(crate::parts::memory_store(clock)),
+            Some(store) => Self::Brought(Arc::clone(store)),
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory(_) => "Store::Memory",
+            Self::Brought(_) => "Store::Brought",
+        })
+    }
 }
 
 /// A client's place among the connections; given back when it is dropped.
@@ -60,22 +92,24 @@ impl Drop for Place {
     }
 }
 
-impl Gateway {
+impl State {
     /// A gateway that runs `config`.
-    pub fn new(config: Config, clock: Clock, access: AccessLog) -> Arc<Self> {
+    pub(crate) fn new(config: Config, clock: Clock, access: AccessLog, brought: Brought) -> Arc<Self> {
         let metrics = Arc::new(Metrics::new(&clock));
         metrics.reloaded(config.fingerprint, clock.unix());
         let mut seeds: StdRng = rand::make_rng();
         #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
         let background = Background::default();
-        let ground = Ground { background: &background, clock: &clock, metrics: &metrics };
+        let ground = Ground { background: &background, clock: &clock, metrics: &metrics, brought: &brought };
         Arc::new(Self {
             running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, ground)),
             background,
             had_keys: AtomicBool::new(false),
+            here: Sharded::new(|| None),
             reloading: Mutex::default(),
-            store: crate::parts::memory_store(&clock),
+            store: Store::new(&brought, &clock),
+            brought,
             subjects: SubjectKey::random(),
             clock,
             metrics,
@@ -94,16 +128,18 @@ impl Gateway {
     ///
     /// # Errors
     /// What cannot change without a restart; then nothing has changed.
-    pub fn reload(&self, config: Config, access: Option<AccessLog>) -> Result<(), Vec<String>> {
+    pub(crate) fn reload(&self, mut config: Config, access: Option<AccessLog>) -> Result<(), Vec<String>> {
         let mut plans = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.running.load_full();
         let fixed = old.settings.needs_restart(&config.settings);
         if !fixed.is_empty() {
             return Err(fixed);
         }
+        self.brought.put_into(&mut config)?;
         // The old log ends with the last request that writes to it.
         let access = access.map_or_else(|| Arc::clone(&old.access), Arc::new);
-        let ground = Ground { background: &self.background, clock: &self.clock, metrics: &self.metrics };
+        let ground =
+            Ground { background: &self.background, clock: &self.clock, metrics: &self.metrics, brought: &self.brought };
         let running = Running::new(config, access, Some(&old), ground);
         *self.problem() = None;
         self.metrics().reloaded(running.fingerprint, self.clock.unix());
@@ -114,13 +150,13 @@ impl Gateway {
     }
 
     /// Notes that a configuration was not taken over, and why: `/readyz` and the metrics say so until one is.
-    pub fn reload_failed(&self, problem: String) {
+    pub(crate) fn reload_failed(&self, problem: String) {
         *self.problem() = Some(problem);
         self.metrics().reload_failed();
     }
 
     /// Why the last configuration was not taken over, if it was not.
-    pub fn last_reload_problem(&self) -> Option<String> {
+    pub(crate) fn last_reload_problem(&self) -> Option<String> {
         self.problem().clone()
     }
 
@@ -130,7 +166,7 @@ impl Gateway {
 
     /// How many plans are in memory: the one in force, and older ones of requests and connections that began under them and
     /// have had no request since. A connection takes the newest with its next request, and goes after `server.idle_timeout`.
-    pub fn plans(&self) -> usize {
+    pub(crate) fn plans(&self) -> usize {
         let older = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         1 + older.iter().filter(|plan| plan.strong_count() > 0).count()
     }
@@ -147,27 +183,27 @@ impl Gateway {
     }
 
     /// What it counts.
-    pub fn metrics(&self) -> &Metrics {
+    pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
     /// Its access log.
-    pub fn access(&self) -> Arc<AccessLog> {
+    pub(crate) fn access(&self) -> Arc<AccessLog> {
         Arc::clone(&self.running.load().access)
     }
 
     /// Its clock.
-    pub fn clock(&self) -> &Clock {
+    pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
     /// Whether it is on its way out: `/readyz` says no.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
     /// Tells every connection to end after the request it is at.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drain.notify_waiters();
         if self.connections() == 0 {
@@ -176,7 +212,7 @@ impl Gateway {
     }
 
     /// Resolves when the last connection has ended.
-    pub async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         loop {
             // Registered before the look, so that the last one to leave is not missed.
             let left = self.drained.notified();
@@ -188,7 +224,7 @@ impl Gateway {
     }
 
     /// Open client connections.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
     }
 
@@ -225,17 +261,43 @@ impl Gateway {
     }
 
     pub(crate) fn current(&self, running: Arc<Running>) -> Current {
-        let observer = Observer::new(self.clock.clone(), Arc::clone(&running.access), Arc::clone(&self.metrics));
+        let observer = Observer::new(self.clock.clone(), Arc::clone(&running.access), Arc::clone(&self.metrics))
+            .watched_by(&self.brought.watchers);
         Current { running, observer: Arc::new(observer) }
+    }
+
+    /// What this thread keeps for requests that are handed in.
+    pub(crate) fn here(&self) -> Here {
+        let mut mine = self.here.mine();
+        match &*mine {
+            Some(here) if self.is_running(&here.current.running) => here.clone(),
+            _ => mine.insert(Here { current: Arc::new(self.current(self.running())), via: self.via() }).clone(),
+        }
     }
 
     /// What the first steps ask.
     pub(crate) fn services(&self) -> Services<'_> {
-        Services { clock: &self.clock, store: &self.store as &dyn RateLimitStore, subjects: &self.subjects }
+        Services { clock: &self.clock, store: self.store(), subjects: &self.subjects }
     }
 
-    pub(crate) fn store(&self) -> &MemoryStore {
-        &self.store
+    fn store(&self) -> &dyn RateLimitStore {
+        match &self.store {
+            Store::Memory(store) => store,
+            Store::Brought(store) => &**store,
+        }
+    }
+
+    /// How full the store of this process is; none where limits live elsewhere.
+    pub(crate) fn store_stats(&self) -> Option<Stats> {
+        match &self.store {
+            Store::Memory(store) => Some(store.stats()),
+            Store::Brought(_) => None,
+        }
+    }
+
+    /// What the program brought itself.
+    pub(crate) fn brought(&self) -> &Brought {
+        &self.brought
     }
 
     /// This thread's randomness: for ids and for the choice of endpoints, never for secrets.
