@@ -166,12 +166,12 @@ pub(crate) fn jwt_verifier_with(
     settings: &JwtSettings,
     source: Arc<dyn KeySource>,
 ) -> Result<Arc<dyn TokenVerifier>, JwtConfigError> {
-    let algorithms = settings.algorithms.iter().copied();
     let mut builder = match &settings.keys {
-        JwtKeys::Public(keys) => JwtVerifier::keys(keys.clone(), algorithms),
-        JwtKeys::InCode | JwtKeys::Remote(_) => JwtVerifier::source(source, algorithms),
-        JwtKeys::Secret(secret) => JwtVerifier::secret(secret.reveal(), algorithms),
+        JwtKeys::Public(keys) => JwtVerifier::keys(keys.clone()),
+        JwtKeys::InCode | JwtKeys::Remote(_) => JwtVerifier::keys(source),
+        JwtKeys::Secret(secret) => JwtVerifier::secret(secret.reveal()),
     };
+    builder = builder.algorithms(settings.algorithms.iter().copied());
     builder = builder.name(Arc::clone(&settings.name)).id_claim(settings.id_claim.as_str());
     builder = match &settings.issuer {
         None => builder.any_issuer(),

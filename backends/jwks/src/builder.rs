@@ -1,4 +1,4 @@
-//! How a [`JwksSource`] is made.
+//! How a [`Jwks`] is made.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use rustls::pki_types::pem::PemObject;
 use tokio::runtime::Handle;
 
 use crate::fetch::Fetcher;
-use crate::source::{JwksSource, Shared};
+use crate::source::{Jwks, Shared};
 use crate::task::{self, Task};
 use crate::tls;
-use crate::url::JwksUrl;
+use crate::url::{JwksUrl, JwksUrlError};
 
 /// How often keys are fetched unless the builder is told.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// A [`JwksSource`] in the making.
+/// A [`Jwks`] in the making.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct JwksBuilder {
@@ -32,10 +32,14 @@ pub struct JwksBuilder {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JwksError {
+    /// There is no tokio runtime to fetch on.
+    NoRuntime,
     /// A further root that is not a certificate in PEM.
     Root,
     /// TLS cannot be set up: the operating system has no roots, for one.
     Tls(String),
+    /// Keys are not fetched from there.
+    Url(JwksUrlError),
 }
 
 impl JwksBuilder {
@@ -78,7 +82,7 @@ impl JwksBuilder {
     ///
     /// # Errors
     /// [`JwksError::Tls`]. That the issuer does not answer is none: that is tried until it does.
-    pub fn spawn(self, runtime: &Handle) -> Result<Arc<JwksSource>, JwksError> {
+    pub fn spawn(self, runtime: &Handle) -> Result<Jwks, JwksError> {
         let tls = match self.url.is_tls() {
             true => Some(tls::config(self.roots).map_err(|error| JwksError::Tls(error.to_string()))?),
             false => None,
@@ -87,15 +91,17 @@ impl JwksBuilder {
         let fetcher = Fetcher { url: self.url, tls };
         let task = Task::new(Arc::clone(&shared), fetcher, self.period, self.clock);
         let task = runtime.spawn(task::run(task)).abort_handle();
-        Ok(Arc::new(JwksSource { shared, task }))
+        Ok(Jwks::fetched_by(task, shared))
     }
 }
 
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoRuntime => f.write_str("there is no tokio runtime to fetch keys on"),
             Self::Root => f.write_str("this is not a certificate in PEM"),
             Self::Tls(error) => write!(f, "TLS cannot be set up: {error}"),
+            Self::Url(error) => error.fmt(f),
         }
     }
 }

@@ -1,15 +1,14 @@
 //! An issuer's published keys (a JSON Web Key Set, RFC 7517), fetched over HTTPS and kept fresh in the background.
 //!
-//! [`JwksSource`] is a [`KeySource`](portcullis_core::auth::KeySource): give it to
-//! [`JwtVerifier::source`](portcullis_core::auth::JwtVerifier::source).
+//! [`Jwks`] is a [`KeySource`](portcullis_core::auth::KeySource): give it to
+//! [`JwtVerifier::keys`](portcullis_core::auth::JwtVerifier::keys).
 //!
 //! ```no_run
 //! use portcullis_core::auth::{Algorithm, JwtVerifier};
-//! use portcullis_jwks::JwksSource;
-//!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let keys = JwksSource::builder("https://login.shop.test/jwks.json".parse()?).spawn(&tokio::runtime::Handle::current())?;
-//! let verifier = JwtVerifier::source(keys, [Algorithm::RS256])
+//! let keys = portcullis_jwks::Jwks::new("https://login.shop.test/jwks.json")?;
+//! let verifier = JwtVerifier::keys(keys)
+//!     .algorithms([Algorithm::RS256])
 //!     .issuer("https://login.shop.test")
 //!     .audience("shop")
 //!     .build()?;
@@ -45,5 +44,5 @@ mod tls;
 mod url;
 
 pub use builder::{JwksBuilder, JwksError};
-pub use source::{JwksSource, Status};
+pub use source::{Jwks, Status};
 pub use url::{JwksUrl, JwksUrlError};

@@ -6,19 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use portcullis_core::auth::{KeySet, KeySource};
+use portcullis_core::auth::{KeySet, KeySource, VerifyingKeys};
 use portcullis_core::time::UnixTime;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use crate::builder::JwksBuilder;
+use crate::builder::{JwksBuilder, JwksError};
 use crate::url::JwksUrl;
 
-/// An issuer's keys, fetched by a task of its own, which ends with this.
+/// An issuer's keys, fetched by a task of its own, which ends with the last clone. Clones are the same source.
+#[derive(Clone, Debug)]
+pub struct Jwks(Arc<Fetching>);
+
 #[derive(Debug)]
-pub struct JwksSource {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) task: AbortHandle,
+struct Fetching {
+    shared: Arc<Shared>,
+    task: AbortHandle,
 }
 
 /// How a source is doing.
@@ -61,40 +65,62 @@ struct Progress {
     open: bool,
 }
 
-impl JwksSource {
-    /// Begins a source.
+impl Jwks {
+    /// The keys at `url`, fetched from now on by a task of the present tokio runtime. Keys need not be there yet: until they are,
+    /// verification says "unavailable".
+    ///
+    /// # Errors
+    /// A URL that keys are not fetched from, no runtime, or no TLS to be had.
+    pub fn new(url: &str) -> Result<Self, JwksError> {
+        let runtime = Handle::try_current().map_err(|_| JwksError::NoRuntime)?;
+        Self::builder(url.parse().map_err(JwksError::Url)?).spawn(&runtime)
+    }
+
+    pub(crate) fn fetched_by(task: AbortHandle, shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Fetching { shared, task }))
+    }
+
+    /// Begins a source that is not like every other.
     pub fn builder(url: JwksUrl) -> JwksBuilder {
         JwksBuilder::new(url)
     }
 
     /// How it is doing.
     pub fn status(&self) -> Status {
-        let last = self.shared.last_fetched.load(Ordering::Relaxed);
+        let shared = &self.0.shared;
+        let last = shared.last_fetched.load(Ordering::Relaxed);
         Status {
-            failed: self.shared.failed.load(Ordering::Relaxed),
-            fetched: self.shared.fetched.load(Ordering::Relaxed),
-            keys: self.shared.keys.load().as_ref().map_or(0, |keys| keys.len()),
+            failed: shared.failed.load(Ordering::Relaxed),
+            fetched: shared.fetched.load(Ordering::Relaxed),
+            keys: shared.keys.load().as_ref().map_or(0, |keys| keys.len()),
             last_fetched: (last > 0).then(|| UnixTime::from_secs(last)),
         }
     }
 }
 
 #[async_trait]
-impl KeySource for JwksSource {
+impl KeySource for Jwks {
     fn generation(&self) -> u64 {
-        self.shared.generation()
+        self.0.shared.generation()
     }
 
     fn keys(&self) -> Option<Arc<KeySet>> {
-        self.shared.keys.load_full()
+        self.0.shared.keys.load_full()
     }
 
     async fn refresh(&self, seen: u64) {
-        self.shared.refresh(seen).await;
+        self.0.shared.refresh(seen).await;
     }
 }
 
-impl Drop for JwksSource {
+/// For [`JwtVerifier::keys`](portcullis_core::auth::JwtVerifier::keys).
+impl From<Jwks> for VerifyingKeys {
+    fn from(keys: Jwks) -> Self {
+        Self::from(Arc::new(keys))
+    }
+}
+
+impl Drop for Fetching {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -21,7 +21,7 @@ pub use jwt::SigningKey;
 #[cfg(feature = "jwt")]
 pub use jwt::{
     Algorithm, JwtConfigError, JwtVerifier, JwtVerifierBuilder, KeyError, KeyKind, KeySet, KeySetError, KeySource,
-    NoKeys, PassedOver, UnknownAlgorithm,
+    NoKeys, PassedOver, UnknownAlgorithm, VerifyingKeys,
 };
 #[cfg(feature = "jwt")]
 pub use mint::mint;

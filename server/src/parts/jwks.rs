@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_core::auth::{KeySource, NoKeys};
 use portcullis_core::time::Clock;
-use portcullis_jwks::{JwksSource, JwksUrl};
+use portcullis_jwks::{Jwks, JwksUrl};
 use tokio::runtime::Handle;
 
 use super::RemoteKeys;
@@ -12,7 +12,7 @@ use crate::observe::KeysReading;
 
 /// What fetches the keys of one verifier; it stops with the last clone.
 #[derive(Clone, Debug)]
-pub(crate) struct KeyFetcher(Option<Arc<JwksSource>>);
+pub(crate) struct KeyFetcher(Option<Jwks>);
 
 /// The URL as it may be shown.
 ///
@@ -32,20 +32,20 @@ impl KeyFetcher {
     pub(super) fn start(remote: &RemoteKeys, clock: &Clock, runtime: &Handle) -> Result<Self, String> {
         let url: JwksUrl =
             remote.url.reveal().parse().map_err(|error: portcullis_jwks::JwksUrlError| error.to_string())?;
-        let source = JwksSource::builder(url).clock(clock.clone()).refresh(remote.refresh).spawn(runtime);
+        let source = Jwks::builder(url).clock(clock.clone()).refresh(remote.refresh).spawn(runtime);
         source.map(|source| Self(Some(source))).map_err(|error| error.to_string())
     }
 
     pub(super) fn source(&self) -> Arc<dyn KeySource> {
         match &self.0 {
-            Some(source) => Arc::<JwksSource>::clone(source),
+            Some(source) => Arc::new(source.clone()),
             None => Arc::new(NoKeys),
         }
     }
 
     /// How it is doing, for the metrics of the verifier called `name`.
     pub(crate) fn reading(&self, name: &Arc<str>) -> KeysReading {
-        let status = self.0.as_ref().map(|source| source.status()).unwrap_or_default();
+        let status = self.0.as_ref().map(Jwks::status).unwrap_or_default();
         let mut reading = KeysReading::new(Arc::clone(name));
         reading.keys = status.keys as u64;
         (reading.fetched, reading.failed) = (status.fetched, status.failed);

@@ -28,9 +28,16 @@ pub struct JwtVerifierBuilder {
 }
 
 impl JwtVerifierBuilder {
-    pub(super) fn new(keys: Keys, algorithms: Box<[Algorithm]>) -> Self {
-        let name = Arc::from("jwt");
+    pub(super) fn new(keys: Keys) -> Self {
+        let (name, algorithms) = (Arc::from("jwt"), Box::default());
         Self { name, algorithms, keys, issuer: None, audience: None, id_claim: "sub".into(), leeway: LEEWAY }
+    }
+
+    /// How tokens may be signed: with one of these and nothing else, whatever a token says of itself. There is no default but
+    /// [`JwtVerifier::hs256`]'s.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
     }
 
     /// The verifier's name, half of each of its identities; "jwt" by default. Two verifiers in one service need two.

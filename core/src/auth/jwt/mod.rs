@@ -106,27 +106,50 @@ enum Keys {
     Source(Arc<dyn KeySource>),
 }
 
+/// Public keys that tokens are checked with: a [`KeySet`] that stays as it is, or a [`KeySource`] whose keys change.
+#[derive(Clone)]
+pub struct VerifyingKeys(Keys);
+
+impl From<KeySet> for VerifyingKeys {
+    fn from(keys: KeySet) -> Self {
+        Self(Keys::Fixed(Arc::new(keys)))
+    }
+}
+
+impl From<Arc<dyn KeySource>> for VerifyingKeys {
+    fn from(source: Arc<dyn KeySource>) -> Self {
+        Self(Keys::Source(source))
+    }
+}
+
+impl<S: KeySource> From<Arc<S>> for VerifyingKeys {
+    fn from(source: Arc<S>) -> Self {
+        Self(Keys::Source(source))
+    }
+}
+
+impl fmt::Debug for VerifyingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifyingKeys").field(&self.0).finish()
+    }
+}
+
 impl JwtVerifier {
     /// Begins a verifier of HS256 tokens under a shared secret of at least 32 bytes.
     pub fn hs256(secret: impl AsRef<[u8]>) -> JwtVerifierBuilder {
-        Self::secret(secret, [Algorithm::HS256])
+        Self::secret(secret).algorithms([Algorithm::HS256])
     }
 
-    /// Begins a verifier of tokens under a shared secret, signed with one of `algorithms`, which are all of HS*. The secret
+    /// Begins a verifier of tokens under a shared secret. Its [`algorithms`](JwtVerifierBuilder::algorithms) are all of HS*, and it
     /// must be as long as the longest of their hashes: 32, 48 or 64 bytes (RFC 7518, section 3.2).
-    pub fn secret(secret: impl AsRef<[u8]>, algorithms: impl IntoIterator<Item = Algorithm>) -> JwtVerifierBuilder {
-        JwtVerifierBuilder::new(Keys::Secret(Secret::new(secret.as_ref())), algorithms.into_iter().collect())
+    pub fn secret(secret: impl AsRef<[u8]>) -> JwtVerifierBuilder {
+        JwtVerifierBuilder::new(Keys::Secret(Secret::new(secret.as_ref())))
     }
 
-    /// Begins a verifier of tokens under public keys that do not change, signed with one of `algorithms`, none of which is of
-    /// HS*.
-    pub fn keys(keys: KeySet, algorithms: impl IntoIterator<Item = Algorithm>) -> JwtVerifierBuilder {
-        JwtVerifierBuilder::new(Keys::Fixed(Arc::new(keys)), algorithms.into_iter().collect())
-    }
-
-    /// Begins a verifier of tokens under public keys that change, signed with one of `algorithms`, none of which is of HS*.
-    pub fn source(source: Arc<dyn KeySource>, algorithms: impl IntoIterator<Item = Algorithm>) -> JwtVerifierBuilder {
-        JwtVerifierBuilder::new(Keys::Source(source), algorithms.into_iter().collect())
+    /// Begins a verifier of tokens under public keys: a [`KeySet`], a [`KeySource`] in an `Arc`, or what is made from one (such as
+    /// `portcullis_jwks::Jwks`). None of its [`algorithms`](JwtVerifierBuilder::algorithms) is of HS*.
+    pub fn keys(keys: impl Into<VerifyingKeys>) -> JwtVerifierBuilder {
+        JwtVerifierBuilder::new(keys.into().0)
     }
 }
 

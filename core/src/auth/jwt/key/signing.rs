@@ -20,7 +20,7 @@ use crate::auth::jwt::{Algorithm, KeyKind, pem};
 /// let key = SigningKey::new(Algorithm::ES256).named("2026-11");
 /// let published = json!({ "keys": [key.jwk()] }).to_string();
 /// let keys = KeySet::from_jwks(published.as_bytes())?;
-/// let verifier = JwtVerifier::keys(keys, [Algorithm::ES256]).any_issuer().any_audience().build()?;
+/// let verifier = JwtVerifier::keys(keys).algorithms([Algorithm::ES256]).any_issuer().any_audience().build()?;
 ///
 /// let token = key.token(&json!({ "sub": "ada", "exp": 1_000 }));
 /// # let runtime = |f: &mut (dyn Future<Output = _> + Unpin)| {

@@ -6,8 +6,9 @@ use super::*;
 #[test]
 fn weak_secrets_and_undecided_settings_build_nothing() {
     for (algorithm, shortest) in [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)] {
-        let build =
-            |length: usize| JwtVerifier::secret(vec![7; length], [algorithm]).any_issuer().any_audience().build();
+        let build = |length: usize| {
+            JwtVerifier::secret(vec![7; length]).algorithms([algorithm]).any_issuer().any_audience().build()
+        };
         assert!(build(shortest).is_ok());
         for length in [0, 8, shortest - 1] {
             assert_eq!(build(length).unwrap_err(), JwtConfigError::SecretTooShort { algorithm, length });
@@ -22,7 +23,7 @@ fn weak_secrets_and_undecided_settings_build_nothing() {
     assert_eq!(new().id_claim("").build().unwrap_err(), JwtConfigError::Empty("id claim"));
     assert_eq!(new().leeway(Duration::from_secs(61)).build().unwrap_err(), JwtConfigError::LeewayTooLong);
     assert!(new().leeway(Duration::from_secs(60)).build().is_ok());
-    let none = JwtVerifier::secret(SECRET, []).any_issuer().any_audience().build();
+    let none = JwtVerifier::secret(SECRET).algorithms([]).any_issuer().any_audience().build();
     assert_eq!(none.unwrap_err(), JwtConfigError::NoAlgorithms);
 }
 

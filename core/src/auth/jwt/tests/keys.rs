@@ -28,7 +28,7 @@ fn passed_over(key: &Value) -> KeyError {
 
 /// What a verifier of all public-key algorithms says, in one word.
 fn says(keys: KeySet, token: &str) -> &'static str {
-    let verifier = JwtVerifier::keys(keys, ASYMMETRIC).issuer(ISSUER).audience("shop").build().unwrap();
+    let verifier = JwtVerifier::keys(keys).algorithms(ASYMMETRIC).issuer(ISSUER).audience("shop").build().unwrap();
     match verify(&verifier, token, NOW) {
         Ok(_) => "ok",
         Err(AuthError::Invalid(reason)) => reason,
@@ -88,11 +88,15 @@ fn a_public_key_is_not_taken_for_a_secret() {
     }
     let keys = || set(&[key.jwk()]);
     let mixed = |algorithms: &[Algorithm]| {
-        JwtVerifier::keys(keys(), algorithms.iter().copied()).any_issuer().any_audience().build().map(|_| ())
+        JwtVerifier::keys(keys()).algorithms(algorithms.iter().copied()).any_issuer().any_audience().build().map(|_| ())
     };
     let error = JwtConfigError::NoSecret { algorithm: Algorithm::HS256 };
     assert_eq!(mixed(&[Algorithm::RS256, Algorithm::HS256]), Err(error));
-    let mixed = JwtVerifier::secret(SECRET, [Algorithm::HS256, Algorithm::RS256]).any_issuer().any_audience().build();
+    let mixed = JwtVerifier::secret(SECRET)
+        .algorithms([Algorithm::HS256, Algorithm::RS256])
+        .any_issuer()
+        .any_audience()
+        .build();
     let error = JwtConfigError::WrongKey { algorithm: Algorithm::RS256, kind: KeyKind::Secret };
     assert_eq!(mixed.unwrap_err(), error);
 }
@@ -100,7 +104,7 @@ fn a_public_key_is_not_taken_for_a_secret() {
 #[test]
 fn a_set_without_a_key_for_any_algorithm_builds_nothing() {
     let build = |keys, algorithms: &[Algorithm]| {
-        JwtVerifier::keys(keys, algorithms.iter().copied()).any_issuer().any_audience().build().map(|_| ())
+        JwtVerifier::keys(keys).algorithms(algorithms.iter().copied()).any_issuer().any_audience().build().map(|_| ())
     };
     let rsa = || set(&[SigningKey::new(Algorithm::RS256).jwk()]);
     assert_eq!(build(rsa(), &[Algorithm::ES256]), Err(JwtConfigError::NoKey));
@@ -239,7 +243,8 @@ fn a_token_that_names_no_key_is_checked_where_only_one_fits() {
     assert_eq!(says(set(&[one.jwk()]), &one.clone().named("one").token(&claims())), reason::KEY);
     // One key on its own has no name to get wrong.
     let pem = KeySet::from_pem(SigningKey::new(Algorithm::RS256).pem()).unwrap();
-    let verifier = JwtVerifier::keys(pem, [Algorithm::RS256]).issuer(ISSUER).audience("shop").build().unwrap();
+    let verifier =
+        JwtVerifier::keys(pem).algorithms([Algorithm::RS256]).issuer(ISSUER).audience("shop").build().unwrap();
     assert!(verify(&verifier, &one.named("whatever").token(&claims()), NOW).is_ok());
 }
 

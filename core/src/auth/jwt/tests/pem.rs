@@ -23,7 +23,7 @@ fn public_keys_of_every_kind_are_read() {
         let key = SigningKey::new(algorithm);
         assert_eq!(read(key.pem()), Ok(algorithm.key_kind()));
         assert_eq!(read(&format!("# of the issuer\r\n{}", key.pem().replace('\n', "\r\n"))), Ok(algorithm.key_kind()));
-        let verifier = JwtVerifier::keys(KeySet::from_pem(key.pem()).unwrap(), [algorithm]).issuer(ISSUER);
+        let verifier = JwtVerifier::keys(KeySet::from_pem(key.pem()).unwrap()).algorithms([algorithm]).issuer(ISSUER);
         let verifier = verifier.audience("shop").build().unwrap();
         assert!(verify(&verifier, &key.token(&Value::Object(good())), NOW).is_ok(), "{algorithm}");
     }

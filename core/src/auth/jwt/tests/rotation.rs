@@ -55,7 +55,7 @@ fn set(keys: &[&SigningKey], generation: u64) -> KeySet {
 
 fn verifier(source: &Arc<Scripted>) -> JwtVerifier {
     let source: Arc<dyn KeySource> = Arc::<Scripted>::clone(source);
-    JwtVerifier::source(source, [Algorithm::RS256]).issuer(ISSUER).audience("shop").build().unwrap()
+    JwtVerifier::keys(source).algorithms([Algorithm::RS256]).issuer(ISSUER).audience("shop").build().unwrap()
 }
 
 /// The answer, and whether it was there at once.

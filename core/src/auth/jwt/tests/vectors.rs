@@ -53,7 +53,8 @@ fn the_examples_of_rfc_7515_are_verified() {
     let other = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
     let set = json!({ "keys": [rsa, elliptic] }).to_string();
     let keys = KeySet::from_jwks(set.as_bytes()).unwrap();
-    let verifier = JwtVerifier::keys(keys, [Algorithm::RS256, Algorithm::ES256]).issuer("joe").any_audience();
+    let verifier =
+        JwtVerifier::keys(keys).algorithms([Algorithm::RS256, Algorithm::ES256]).issuer("joe").any_audience();
     let verifier = verifier.id_claim("iss").build().unwrap();
     for (header, signature) in [("eyJhbGciOiJSUzI1NiJ9", signature), ("eyJhbGciOiJFUzI1NiJ9", other)] {
         let joe = verify(&verifier, &format!("{header}.{JOE}.{signature}"), 1_300_819_379).unwrap();
