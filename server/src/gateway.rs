@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use portcullis_core::Sharded;
 use portcullis_core::admit::Services;
 use portcullis_core::headers::Via;
-use portcullis_core::limit::{MemoryStore, RateLimitStore};
+use portcullis_core::limit::MemoryStore;
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 use rand::rngs::StdRng;
@@ -231,7 +231,7 @@ impl Gateway {
 
     /// What the first steps ask.
     pub(crate) fn services(&self) -> Services<'_> {
-        Services { clock: &self.clock, store: &self.store as &dyn RateLimitStore, subjects: &self.subjects }
+        Services { clock: &self.clock, local: None, store: &self.store, subjects: &self.subjects }
     }
 
     pub(crate) fn store(&self) -> &MemoryStore {
