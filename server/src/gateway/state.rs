@@ -56,14 +56,20 @@ enum Store {
     /// In this process.
     Memory(MemoryStore),
     /// Wherever the embedding program says.
-    Brought(Arc<dyn RateLimitStore>),
+    Brought {
+        /// Who knows.
+        store: Arc<dyn RateLimitStore>,
+        /// Where this node's share is counted while that does not decide.
+        local: MemoryStore,
+    },
 }
 
 impl Store {
     fn new(brought: &Brought, clock: &Clock) -> Self {
+        let memory = crate::parts::memory_store(clock);
         match &brought.store {
-            None => Self::Memory(crate::parts::memory_store(clock)),
-            Some(store) => Self::Brought(Arc::clone(store)),
+            None => Self::Memory(memory),
+            Some(store) => Self::Brought { store: Arc::clone(store), local: memory },
         }
     }
 }
@@ -72,7 +78,7 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory(_) => "Store::Memory",
-            Self::Brought(_) => "Store::Brought",
+            Self::Brought { .. } => "Store::Brought",
         })
     }
 }
@@ -277,13 +283,20 @@ impl State {
 
     /// What the first steps ask.
     pub(crate) fn services(&self) -> Services<'_> {
-        Services { clock: &self.clock, store: self.store(), subjects: &self.subjects }
+        Services { clock: &self.clock, local: self.local(), store: self.store(), subjects: &self.subjects }
     }
 
     fn store(&self) -> &dyn RateLimitStore {
         match &self.store {
             Store::Memory(store) => store,
-            Store::Brought(store) => &**store,
+            Store::Brought { store, .. } => &**store,
+        }
+    }
+
+    fn local(&self) -> Option<&MemoryStore> {
+        match &self.store {
+            Store::Memory(_) => None,
+            Store::Brought { local, .. } => Some(local),
         }
     }
 
@@ -291,7 +304,7 @@ impl State {
     pub(crate) fn store_stats(&self) -> Option<Stats> {
         match &self.store {
             Store::Memory(store) => Some(store.stats()),
-            Store::Brought(_) => None,
+            Store::Brought { .. } => None,
         }
     }
 
