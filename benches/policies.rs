@@ -150,7 +150,7 @@ fn refusals(c: &mut Criterion) {
     );
     let Ok(config) = from_text("bench", &text, &|_| None, LoadOptions::default()) else { return };
     let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
-    let services = Services { clock: &clock, store: &store, subjects: &subjects };
+    let services = Services { clock: &clock, local: None, store: &store, subjects: &subjects };
     let bad = SigningKey::next(Signature::RS256).token(&claims("mallory"));
     let mut headers = HeaderMap::new();
     let _ = headers.try_insert("host", HeaderValue::from_static("shop.test"));
@@ -263,8 +263,8 @@ fn pick(c: &mut Criterion) {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         Ask { key: None, tried: &[], random }
     };
-    c.bench_function("pick/round-robin", |b| b.iter(|| turns.pick(&ask())));
-    c.bench_function("pick/least-request", |b| b.iter(|| least.pick(&ask())));
+    c.bench_function("pick/round-robin", |b| b.iter(|| turns.lease(&ask())));
+    c.bench_function("pick/least-request", |b| b.iter(|| least.lease(&ask())));
     let (breaker, clock) = (Breaker::consecutive(5).build(), Clock::system());
     c.bench_function("pick/breaker permit", |b| {
         b.iter(|| breaker.permit(clock.now()).map(|permit| permit.settle(true, clock.now())).is_ok());

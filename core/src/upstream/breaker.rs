@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::rejection::Rejection;
 use crate::time::Moment;
 
 mod word;
@@ -184,6 +185,12 @@ impl fmt::Display for Open {
 }
 
 impl std::error::Error for Open {}
+
+impl From<Open> for Rejection {
+    fn from(Open { retry_after }: Open) -> Self {
+        Self::CircuitOpen { retry_after }
+    }
+}
 
 /// Leave to ask an upstream once.
 ///

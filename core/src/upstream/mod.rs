@@ -6,28 +6,29 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use portcullis_core::upstream::{Ask, Pool, RoundRobin, Snapshot, Tried};
+//! use portcullis_core::upstream::{NoEndpoint, Pool, RoundRobin, Snapshot, Tried};
 //!
 //! let servers = [("http://127.0.0.1:7011".parse()?, 1.try_into()?), ("http://127.0.0.1:7012".parse()?, 2.try_into()?)];
 //! let snapshot = Snapshot::new(servers, None);
 //! let picker = Arc::new(RoundRobin::new(&snapshot));
 //! let pool = Pool::new("orders", snapshot, picker);
 //!
-//! let mut tried = Tried::new();
-//! let first = pool.pick(&Ask { key: None, tried: tried.as_slice(), random: 7 }).ok_or("no endpoint")?;
-//! assert_eq!(first.endpoint().authority(), "127.0.0.1:7012");
-//! assert_eq!(first.endpoint().in_flight(), 1);
+//! let (key, mut tried) = ("ada", Tried::new());
+//! let lease = pool.pick(&key, &tried).ok_or(NoEndpoint)?;
+//! assert_eq!(lease.endpoint().authority(), "127.0.0.1:7012");
+//! assert_eq!(lease.endpoint().in_flight(), 1);
 //!
 //! // That one did not answer: the next pick leaves it out.
-//! tried.insert(first.index());
-//! let second = pool.pick(&Ask { key: None, tried: tried.as_slice(), random: 7 }).ok_or("no endpoint")?;
-//! assert_eq!(second.endpoint().authority(), "127.0.0.1:7011");
+//! tried.insert(lease.index());
+//! let lease = pool.pick(&key, &tried).ok_or(NoEndpoint)?;
+//! assert_eq!(lease.endpoint().authority(), "127.0.0.1:7011");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod breaker;
 mod endpoint;
 mod least_request;
+mod no_endpoint;
 mod pool;
 mod round_robin;
 mod snapshot;
@@ -36,6 +37,7 @@ mod url;
 pub use breaker::{Breaker, BreakerBuilder, BreakerState, Open, Permit};
 pub use endpoint::Endpoint;
 pub use least_request::LeastRequest;
+pub use no_endpoint::NoEndpoint;
 pub use pool::{Lease, Pool, Tried};
 pub use round_robin::RoundRobin;
 pub use snapshot::{Member, Snapshot};

@@ -1,7 +1,10 @@
 //! An upstream's endpoints together with the picker made for them, and the use of one by one request.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
 
 use super::{Ask, Endpoint, EndpointIndex, Snapshot, UpstreamPicker};
 
@@ -32,9 +35,21 @@ impl Pool {
         &self.snapshot
     }
 
-    /// Picks an endpoint and counts the request in flight there; none when all endpoints were tried, or there are none.
-    /// Allocates nothing.
-    pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
+    /// Picks an endpoint for a request that is known by `key`, leaving out those in `tried`; none when all endpoints were tried, or
+    /// there are none: [`NoEndpoint`](super::NoEndpoint) says so as an error.
+    ///
+    /// The key is what a picker that keeps equal keys on one endpoint goes by (a customer, a session); round robin and least request
+    /// do not look at it. It is hashed under fixed numbers, so that every process that asks means the same by it. The randomness of
+    /// pickers that draw is this thread's generator of the `rand` crate, which the operating system seeds; whoever has to say what it is
+    /// asks with [`lease`](Self::lease).
+    pub fn pick(&self, key: &(impl Hash + ?Sized), tried: &Tried) -> Option<Lease> {
+        let mut hasher = SipHasher13::new_with_keys(0, 0);
+        key.hash(&mut hasher);
+        self.lease(&Ask { key: Some(hasher.finish()), tried: tried.as_slice(), random: rand::random() })
+    }
+
+    /// The same, with everything that a picker may look at said by the caller: what the gateway calls. Allocates nothing.
+    pub fn lease(&self, ask: &Ask<'_>) -> Option<Lease> {
         let index = self.picker.pick(&self.snapshot, ask)?;
         let endpoint = Arc::clone(&self.snapshot.get(index)?.endpoint);
         endpoint.enter();
@@ -138,7 +153,7 @@ pub(super) mod tests {
     fn a_lease_counts_until_it_is_dropped_wherever_that_is() {
         let pool = round_robin(snapshot(&[1]));
         let endpoint = Arc::clone(&pool.snapshot().members()[0].endpoint);
-        let leases: Vec<_> = (0..3).filter_map(|_| pool.pick(&ANY)).collect();
+        let leases: Vec<_> = (0..3).filter_map(|_| pool.lease(&ANY)).collect();
         assert_eq!(endpoint.in_flight(), 3);
         drop(pool);
         std::thread::spawn(move || drop(leases)).join().unwrap();
@@ -148,7 +163,7 @@ pub(super) mod tests {
     #[test]
     fn a_changed_pool_keeps_the_endpoints_whose_url_stayed() {
         let old = round_robin(snapshot(&[1, 1]));
-        let (first, second) = (old.pick(&ANY).unwrap(), old.pick(&ANY).unwrap());
+        let (first, second) = (old.lease(&ANY).unwrap(), old.lease(&ANY).unwrap());
         let servers = [(url(7002), 5.try_into().unwrap()), (url(7003), 1.try_into().unwrap())];
         let new = round_robin(Snapshot::new(servers, Some(old.snapshot())));
         let in_flight =
@@ -167,7 +182,35 @@ pub(super) mod tests {
                 Some(EndpointIndex(pool.members().len()))
             }
         }
-        assert!(Pool::new("users", snapshot(&[1]), Arc::new(Nowhere)).pick(&ANY).is_none());
+        assert!(Pool::new("users", snapshot(&[1]), Arc::new(Nowhere)).lease(&ANY).is_none());
+    }
+
+    #[test]
+    fn a_key_is_the_same_everywhere_and_every_pick_is_drawn_anew() {
+        /// The endpoint that the key says; of the randomness it notes whether it ever differs.
+        #[derive(Default)]
+        struct ByKey(std::sync::Mutex<std::collections::BTreeSet<u64>>);
+        impl UpstreamPicker for ByKey {
+            fn pick(&self, pool: &Snapshot, ask: &Ask<'_>) -> Option<EndpointIndex> {
+                self.0.lock().unwrap().insert(ask.random);
+                let places = pool.members().len() as u64;
+                Some(EndpointIndex(usize::try_from(ask.key? % places).ok()?)).filter(|index| !ask.tried.contains(index))
+            }
+        }
+        let picker = Arc::new(ByKey::default());
+        let pools =
+            [(); 2].map(|()| Pool::new("users", snapshot(&[1; 5]), Arc::clone(&picker) as Arc<dyn UpstreamPicker>));
+        let mut tried = Tried::new();
+        let places: std::collections::BTreeSet<_> = (0..100)
+            .map(|user| {
+                let [one, other] = pools.each_ref().map(|pool| pool.pick(&("user", user), &tried).unwrap().index());
+                assert_eq!(one, other);
+                one
+            })
+            .collect();
+        assert_eq!((places.len(), picker.0.lock().unwrap().len()), (5, 200));
+        tried.insert(pools[0].pick("ada", &tried).unwrap().index());
+        assert!(pools[0].pick("ada", &tried).is_none(), "what was tried is left out");
     }
 
     #[test]

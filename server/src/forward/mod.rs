@@ -209,7 +209,7 @@ async fn connection(
 ) -> Result<(Lease, Arc<Server>, Box<Connection>, bool), Rejection> {
     let mut tried = Tried::new();
     let mut last = Rejection::NoEndpoint;
-    while let Some(lease) = upstream.pool.pick(&Ask { key: None, tried: tried.as_slice(), random }) {
+    while let Some(lease) = upstream.pool.lease(&Ask { key: None, tried: tried.as_slice(), random }) {
         let server = upstream.servers.get(lease.index().0).ok_or(Rejection::Internal)?;
         trail.attempts = trail.attempts.saturating_add(1);
         trail.server = Some(Arc::clone(server));
