@@ -168,7 +168,7 @@ fn a_remembered_identity_allocates_nothing() {
         ..Auth::bearer("users", Arc::new(verifier))
     };
     let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
-    let services = Services { clock: &clock, store: &store, subjects: &subjects };
+    let services = Services { clock: &clock, local: None, store: &store, subjects: &subjects };
     let bearer = format!("Bearer {}", token("ada"));
     let sent: [(&str, &str, Option<&str>, &str); 4] = [
         ("authorization", &bearer, None, "ada"),
@@ -212,7 +212,7 @@ fn picking_allocates_nothing() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let permit = breaker.permit(clock.now()).unwrap();
         let ask = Ask { key: None, tried: &[], random };
-        let (_one, _two) = (turns.pick(&ask).unwrap(), least.pick(&ask).unwrap());
+        let (_one, _two) = (turns.lease(&ask).unwrap(), least.lease(&ask).unwrap());
         permit.settle(true, clock.now());
     });
     assert_eq!(count, 0);

@@ -81,6 +81,8 @@ pub mod admit;
 pub mod answer;
 pub mod auth;
 pub mod headers;
+#[cfg(feature = "tower")]
+pub mod layer;
 pub mod limit;
 pub mod plan;
 pub mod rejection;

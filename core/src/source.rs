@@ -111,6 +111,11 @@ impl Source {
         self.0.iter().flatten().any(|value| *value == Value::Method)
     }
 
+    /// Whether the path is part of it.
+    pub fn reads_path(&self) -> bool {
+        self.0.iter().flatten().any(|value| *value == Value::Path)
+    }
+
     /// Every name that the source reads as `param:NAME`, for checks against a route's path.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().filter_map(|value| match value {

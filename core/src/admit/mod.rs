@@ -10,17 +10,21 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::auth::{Auth, ForwardedClaims, Identity};
-use crate::limit::{Charge, RateLimitStore, Rule, Verdict};
-use crate::plan::{Access, EncodedSeparators, Limits, Plan, Route};
+use crate::limit::{MemoryStore, RateLimitStore, Verdict};
+use crate::plan::{Access, EncodedSeparators, Plan, Route};
 use crate::rejection::Rejection;
 use crate::route::{CanonicalPath, Found, Missed, RouteIndex, canonical_host, canonicalise};
 use crate::source::Facts;
 use crate::subject::SubjectKey;
 use crate::time::Clock;
 pub use authenticate::{Accepted, authenticate};
+pub use limit::limit;
 
-mod authenticate;
+pub(crate) mod authenticate;
+#[cfg(feature = "tower")]
+pub(crate) mod begin;
 mod hide;
+pub(crate) mod limit;
 
 /// The longest request target that is looked at, in bytes (RFC 9112, section 3: at least 8000 octets).
 pub const MAX_TARGET: usize = 8 * 1024;
@@ -30,6 +34,9 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub struct Services<'s> {
     /// Tells the time.
     pub clock: &'s Clock,
+    /// What limits that say [`OnFailure::Share`](crate::limit::OnFailure::Share) are counted in when the store does not decide:
+    /// this node's own memory. None: such a request is refused, as it is where the store is itself a memory, which always decides.
+    pub local: Option<&'s MemoryStore>,
     /// Counts.
     pub store: &'s dyn RateLimitStore,
     /// What subjects are hashed under.
@@ -191,6 +198,12 @@ impl<'p, 'r> Routed<'p, 'r> {
         &self.host
     }
 
+    /// Where the route's parameters stand in the canonical path.
+    #[cfg(feature = "tower")]
+    pub(crate) fn found(&self) -> Found {
+        self.found
+    }
+
     /// What sources may read, with or without an identity.
     pub fn facts<'a>(&'a self, identity: Option<&'a Identity>) -> Facts<'a> {
         Facts {
@@ -218,7 +231,17 @@ impl<'p, 'r> Routed<'p, 'r> {
             }
         };
         let identity = accepted.as_ref().map(|accepted| &*accepted.identity);
-        match limit(&self.route.limits, &self.facts(identity), services).await {
+        let limited = limit(&self.route.limits, &self.facts(identity), services).await;
+        self.concluded(accepted, limited)
+    }
+
+    /// What step 3 comes to, for whom step 2 accepted.
+    fn concluded(
+        &self,
+        accepted: Option<Accepted<'p>>,
+        limited: Result<Option<Verdict>, Rejection>,
+    ) -> Result<Admitted<'p>, Refused> {
+        match limited {
             Ok(verdict) => Ok(self.admitted(accepted, verdict)),
             Err(rejection) => Err(Refused { identity: accepted.map(|accepted| accepted.identity), rejection }),
         }
@@ -231,36 +254,5 @@ impl<'p, 'r> Routed<'p, 'r> {
             Some(Accepted { auth, claims, identity }) => (Some(auth), Some(claims), Some(identity)),
         };
         Admitted { auth, claims, identity, index, route, verdict, _admitted: () }
-    }
-}
-
-/// Step 3: all the limits of a request, together or not at all. Shadow ones refuse nothing, nor does a store that does not
-/// decide about nothing but them.
-///
-/// # Errors
-/// 429 when one does not hold, 503 when the store does not decide.
-pub async fn limit(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> Result<Option<Verdict>, Rejection> {
-    let charge = |rule: &Rule| rule.charge(services.subjects, facts);
-    let taken = match &*limits.rules {
-        [] => return Ok(None),
-        [only] => services.store.take(&[charge(only)]),
-        [first, ..] => {
-            // On the stack, filled up with copies and cut to length: no allocation.
-            let first = charge(first);
-            let charges: [Charge; Limits::MOST] =
-                std::array::from_fn(|place| limits.rules.get(place).map_or(first, |rule| charge(rule)));
-            services.store.take(charges.get(..limits.rules.len()).ok_or(Rejection::Internal)?)
-        }
-    };
-    match taken.await {
-        Ok(verdict) if verdict.admitted => Ok(Some(verdict)),
-        Ok(verdict) => {
-            let rule = limits.rules.get(verdict.decided).ok_or(Rejection::Internal)?;
-            Err(Rejection::Limited { rule: Arc::clone(rule.shared_name()), verdict })
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a limit was not decided");
-            if limits.rules.iter().all(|rule| rule.is_shadow()) { Ok(None) } else { Err(Rejection::StoreUnavailable) }
-        }
     }
 }

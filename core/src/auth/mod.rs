@@ -65,6 +65,17 @@ pub trait TokenVerifier: Send + Sync + 'static {
     }
 }
 
+/// A shared verifier is a verifier.
+impl<V: TokenVerifier + ?Sized> TokenVerifier for Arc<V> {
+    fn verify(&self, token: &str, now: UnixTime) -> Answer<Result<Arc<Identity>, AuthError>> {
+        (**self).verify(token, now)
+    }
+
+    fn recall(&self, token: &str, now: UnixTime) -> Option<Arc<Identity>> {
+        (**self).recall(token, now)
+    }
+}
+
 /// Why a token was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

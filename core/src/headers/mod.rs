@@ -31,6 +31,8 @@ mod via;
 pub use expect::expects_continue;
 pub use forwarded::{Forwarding, MAX_FORWARDED, Proto, erase_forwarding};
 pub use hop::{HopByHop, remove_hop_by_hop};
+#[cfg(feature = "tower")]
+pub(crate) use request_id::sent_request_id;
 pub use request_id::{fresh_request_id, kept_request_id, request_id};
 pub use rules::{HeaderRule, HeaderRules, RuledFields};
 pub use survey::Survey;

@@ -25,9 +25,14 @@ pub fn request_id(headers: &mut HeaderMap, random: u128) -> Result<HeaderValue, 
 
 /// The id that was sent, if it is one. The field is removed either way: whoever passes the request on says it anew.
 pub fn kept_request_id(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let kept = only(headers, &X_REQUEST_ID).filter(|sent| is_id(sent.as_bytes())).cloned();
+    let kept = sent_request_id(headers).cloned();
     headers.remove(X_REQUEST_ID);
     kept
+}
+
+/// The id that was sent, if it is one.
+pub(crate) fn sent_request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    only(headers, &X_REQUEST_ID).filter(|sent| is_id(sent.as_bytes()))
 }
 
 /// `random` as a request id: 32 hex digits.

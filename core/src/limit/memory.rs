@@ -5,6 +5,7 @@ use super::cells::{Cells, Home};
 use super::tally::Tally;
 use super::{Charge, ChargeSet, Mode, RateLimitStore, StoreError, Verdict};
 use crate::answer::Answer;
+use crate::subject::SubjectKey;
 use crate::time::{Clock, Moment};
 
 /// Counts limits in memory, for one node. Answers at once; counting a subject that it knows allocates nothing.
@@ -26,6 +27,7 @@ use crate::time::{Clock, Moment};
 pub struct MemoryStore {
     clock: Clock,
     cells: Cells,
+    subjects: SubjectKey,
 }
 
 /// How full a [`MemoryStore`] is.
@@ -51,7 +53,7 @@ impl MemoryStore {
 
     /// A store on `clock` that counts at most `capacity` subjects apart. Allow some 110 bytes for each.
     pub fn with(clock: Clock, capacity: usize) -> Self {
-        Self { clock, cells: Cells::new(capacity) }
+        Self { clock, cells: Cells::new(capacity), subjects: SubjectKey::random() }
     }
 
     /// How full it is now. Locks nothing.
@@ -59,7 +61,8 @@ impl MemoryStore {
         Stats { keys: self.cells.len(), capacity: self.cells.capacity(), overflowed: self.cells.overflowed() }
     }
 
-    fn decide(&self, charges: &[Charge]) -> Verdict {
+    /// [`take`](RateLimitStore::take), which memory always answers.
+    pub(crate) fn decide(&self, charges: &[Charge]) -> Verdict {
         let asked = self.clock.now();
         if let Some(first) = charges.first() {
             self.cells.sweep(first, asked);
@@ -149,5 +152,10 @@ impl Default for MemoryStore {
 impl RateLimitStore for MemoryStore {
     fn take(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
         Answer::Now(Ok(self.decide(charges)))
+    }
+
+    /// Its own, random: whoever shares the store counts the same subjects.
+    fn subjects(&self) -> Option<SubjectKey> {
+        Some(self.subjects.clone())
     }
 }

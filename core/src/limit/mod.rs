@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
-use crate::subject::{RuleId, Subject};
+use crate::subject::{RuleId, Subject, SubjectKey};
 
 mod cell;
 mod cells;
@@ -21,6 +21,7 @@ mod counters;
 mod fixed_window;
 pub mod headers;
 mod memory;
+mod on_failure;
 mod quota;
 mod rate;
 mod rule;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use headers::{HeaderFamilies, Policies};
 pub use memory::{MemoryStore, Stats};
+pub use on_failure::OnFailure;
 pub use quota::{Algorithm, MAX_LOG, MAX_PERIOD, MIN_PERIOD, Quota};
 pub use rate::{MAX_COUNT, Rate, RateError};
 pub use rule::{MAX_NAME, Mode, Rule};
@@ -69,6 +71,13 @@ pub trait RateLimitStore: Send + Sync + 'static {
     fn nodes(&self) -> NonZeroU32 {
         NonZeroU32::MIN
     }
+
+    /// What subjects are hashed under by everybody who counts here. A store that several processes share says the same to all of
+    /// them, or each would count the same client apart; none, the default: nobody else counts here, and who asks makes a key of its
+    /// own. Asked once, when a store is first used.
+    fn subjects(&self) -> Option<SubjectKey> {
+        None
+    }
 }
 
 /// A shared store is a store.
@@ -79,6 +88,10 @@ impl<S: RateLimitStore + ?Sized> RateLimitStore for Arc<S> {
 
     fn nodes(&self) -> NonZeroU32 {
         (**self).nodes()
+    }
+
+    fn subjects(&self) -> Option<SubjectKey> {
+        (**self).subjects()
     }
 }
 

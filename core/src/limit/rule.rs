@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rate::{MAX_COUNT, Rate, written};
-use super::{Algorithm, Charge, MAX_LOG, Quota};
+use super::{Algorithm, Charge, MAX_LOG, OnFailure, Quota};
 use crate::source::{Facts, Source};
 use crate::subject::{RuleId, SubjectKey};
 
@@ -55,6 +55,7 @@ pub struct Rule {
     key: Source,
     cost: u32,
     mode: Mode,
+    on_failure: OnFailure,
 }
 
 impl Rule {
@@ -70,6 +71,7 @@ impl Rule {
             key: Source::identity_or_client(),
             cost: 1,
             mode: Mode::default(),
+            on_failure: OnFailure::default(),
         }
     }
 
@@ -108,6 +110,13 @@ impl Rule {
         self
     }
 
+    /// What becomes of it when the store does not decide, instead of this node's share.
+    #[must_use]
+    pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -131,6 +140,11 @@ impl Rule {
     /// Whether it only counts and reports.
     pub fn is_shadow(&self) -> bool {
         self.mode == Mode::Shadow
+    }
+
+    /// What becomes of it when the store does not decide.
+    pub fn without_store(&self) -> OnFailure {
+        self.on_failure
     }
 
     /// How much in which period.

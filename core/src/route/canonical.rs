@@ -13,7 +13,13 @@ pub struct CanonicalPath<'a> {
     encoded_separator: bool,
 }
 
-impl CanonicalPath<'_> {
+impl<'a> CanonicalPath<'a> {
+    /// The text alone.
+    #[cfg(feature = "tower")]
+    pub(crate) fn into_text(self) -> Cow<'a, str> {
+        self.text
+    }
+
     /// The path: begins with `/`, holds no query, no empty or dot segment but for the empty last one that a trailing
     /// slash makes, and nothing but ASCII.
     pub fn as_str(&self) -> &str {

@@ -110,7 +110,7 @@ async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(
 
     let clock = Clock::system();
     let store = crate::parts::memory_store(&clock);
-    let services = Services { clock: &clock, store: &store, subjects: &SubjectKey::random() };
+    let services = Services { clock: &clock, local: None, store: &store, subjects: &SubjectKey::random() };
     let admitted = routed.admit(services).await.map_err(|refused| refused.rejection)?;
     identity(&admitted, found);
     let secrets = Secrets::of(plan, &parts.uri, &parts.headers);

@@ -277,7 +277,7 @@ impl State {
 
     /// What the first steps ask.
     pub(crate) fn services(&self) -> Services<'_> {
-        Services { clock: &self.clock, store: self.store(), subjects: &self.subjects }
+        Services { clock: &self.clock, local: None, store: self.store(), subjects: &self.subjects }
     }
 
     fn store(&self) -> &dyn RateLimitStore {

@@ -65,7 +65,7 @@ fn outcome(auths: &[&Auth], sent: &[&str], store: &MemoryStore) -> Result<String
         path: "/",
         query: None,
     };
-    let services = Services { clock: &clock, store, subjects: &subjects };
+    let services = Services { clock: &clock, local: None, store, subjects: &subjects };
     let asked = pin!(authenticate(auths.iter().copied(), &facts, services));
     match asked.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome.map(|accepted| accepted.auth.name.to_string()),

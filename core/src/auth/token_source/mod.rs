@@ -127,6 +127,13 @@ impl TokenSources {
     }
 }
 
+/// One place.
+impl From<TokenSource> for TokenSources {
+    fn from(source: TokenSource) -> Self {
+        Self::new([source])
+    }
+}
+
 impl<'a> IntoIterator for &'a TokenSources {
     type Item = &'a TokenSource;
     type IntoIter = std::slice::Iter<'a, TokenSource>;
