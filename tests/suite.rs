@@ -32,6 +32,9 @@ mod rules; // a route's own rules for fields, both ways
 mod splits; // several upstreams on one route
 mod upstreams; // balance, broken upstreams, deadlines, the breaker
 
+// What is embedded.
+mod layers; // core's tower layers under axum and plain hyper: the gateway's own answers
+
 // What is run.
 mod allocations; // the warm path allocates nothing
 mod architecture; // which crate may depend on which

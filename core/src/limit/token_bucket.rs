@@ -32,8 +32,8 @@ pub(super) fn spend(counters: &mut Counters, quota: &Quota, cost: NonZeroU32, no
         return Err(quota.whole_after()); // an interval is never zero
     };
     let shape = shape.allow_burst(NonZeroU32::new(quota.limit()).unwrap_or(NonZeroU32::MIN));
-    let now = Nanos::new(now.as_nanos().min(LAST_NANOS));
-    let view = View(std::cell::Cell::new(Nanos::new(counters.whole().as_nanos())));
+    let now = Nanos::from(now.as_nanos().min(LAST_NANOS));
+    let view = View(std::cell::Cell::new(Nanos::from(counters.whole().as_nanos())));
     let clock = EpochThen { now, started: std::cell::Cell::new(false) };
     let limiter = RateLimiter::<NotKeyed, View, EpochThen, NoOpMiddleware<Nanos>>::new(shape, view, clock);
     match limiter.check_n(cost) {
@@ -87,6 +87,6 @@ impl Clock for EpochThen {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        if self.started.replace(true) { self.now } else { Nanos::new(0) }
+        if self.started.replace(true) { self.now } else { Nanos::from(0) }
     }
 }
