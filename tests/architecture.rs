@@ -57,6 +57,40 @@ fn arrows_point_to_core() {
     }
 }
 
+/// How many crates core is built of, itself included, with these arguments.
+fn crates(features: &[&str]) -> usize {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "-p",
+            "portcullis-core",
+            "-e",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "--offline",
+            "--manifest-path",
+        ])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .args(features)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().collect::<BTreeSet<_>>().len()
+}
+
+/// Who embeds core builds few crates: what each bound leaves room for is an update's doing, not ours.
+#[test]
+fn core_stays_small() {
+    let with_tokens = crates(&[]);
+    assert!(with_tokens <= 85, "{with_tokens} crates with the default features");
+    let without_tokens = crates(&["--no-default-features"]);
+    assert!(without_tokens <= 40, "{without_tokens} crates without any");
+    let layers = crates(&["--no-default-features", "--features", "tower"]) - without_tokens;
+    assert!(layers <= 3, "{layers} more crates for the layers");
+}
+
 /// Only these files name these things.
 #[test]
 fn names_stay_in_their_rooms() {
