@@ -91,6 +91,15 @@ fn core_stays_small() {
     assert!(layers <= 3, "{layers} more crates for the layers");
 }
 
+/// The README shows the example that runs, and not another.
+#[test]
+fn the_readme_shows_what_runs() {
+    let read = |file: &str| std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let example = read("core/examples/service.rs").replace("#[rustfmt::skip]\n", "");
+    let sample = example.split_once("use axum").and_then(|(_, rest)| rest.split_once("\n/// In tests")).unwrap().0;
+    assert!(read("README.md").contains(&format!("```rust\nuse axum{}\n```", sample.trim_end())));
+}
+
 /// Only these files name these things.
 #[test]
 fn names_stay_in_their_rooms() {
