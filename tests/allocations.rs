@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use portcullis_core::Answer;
-use portcullis_core::admit::{Services, authenticate};
+use portcullis_core::admit::{Head, Services, authenticate, route};
 use portcullis_core::auth::{
     ApiKey, ApiKeyVerifier, Auth, Forward, JwtVerifier, KeyHash, Scheme, TokenSources, TokenVerifier,
 };
 use portcullis_core::headers::{Family, Proto, TrustedProxies};
+use portcullis_core::layer::{AdmitLayer, AuthenticateLayer, RateLimitLayer};
 use portcullis_core::limit::{Algorithm, MemoryStore, Mode, Policies, RateLimitStore, Rule};
 use portcullis_core::plan::{Share, Split, UpstreamIndex};
 use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise};
@@ -19,7 +20,9 @@ use portcullis_core::source::{Facts, Source};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{Ask, Breaker, LeastRequest, Pool, RoundRobin, Snapshot};
-use portcullis_suite::{SECRET, token};
+use portcullis_suite::{Gateway, SECRET, token};
+use tower_layer::Layer;
+use tower_service::Service;
 
 /// The value of an answer that is there at once.
 fn now<T: Unpin + 'static>(answer: Answer<T>) -> T {
@@ -196,6 +199,97 @@ fn a_remembered_identity_allocates_nothing() {
         });
         assert_eq!(count, 0, "{name}");
     }
+}
+
+const GUARDED: &str = r#"
+[auth.users]
+kind = "jwt"
+algorithms = ["HS256"]
+secret = "${SECRET}"
+issuer = "https://login.shop.test"
+audience = ["shop"]
+[[routes]]
+path = "/orders/{id}"
+auth = "users"
+limits = ["900/ms", "800/ms"]
+respond = { status = 200, body = "here" }
+"#;
+
+/// What nobody waits for.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("all is at hand"),
+    }
+}
+
+/// Steps 1 to 3 of a request whose token is remembered: route, verify, take.
+#[test]
+fn a_warm_admission_allocates_nothing() {
+    let plan = Gateway::config(GUARDED).unwrap().plan;
+    let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
+    let services = Services { clock: &clock, local: None, store: &store, subjects: &subjects };
+    let request = request();
+    let count = allocations(|| {
+        let head = Head {
+            client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            headers: request.headers(),
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+        };
+        let admitted = at_once(route(&plan, head).unwrap().admit(services)).unwrap();
+        assert_eq!(admitted.identity.unwrap().id(), "ada");
+    });
+    assert_eq!(count, 0);
+}
+
+fn request() -> Request<()> {
+    let bearer = format!("Bearer {}", token("ada"));
+    Request::builder().uri("/orders/7").header("host", "shop.test").header("authorization", bearer).body(()).unwrap()
+}
+
+/// Answers with room for what a layer says.
+#[derive(Clone)]
+struct Roomy;
+
+impl Service<Request<()>> for Roomy {
+    type Response = Response<()>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        let mut response = Response::new(());
+        response.headers_mut().reserve(16);
+        std::future::ready(Ok(response))
+    }
+}
+
+/// What a layer adds is what it puts into the request's extensions (a box for each, and the map that holds them) and the one
+/// header value that is made anew: numbers below a thousand are static.
+#[test]
+fn a_layer_adds_what_it_puts_into_extensions() {
+    const MAP: u64 = 2;
+    const VALUE: u64 = 1;
+    let verifier = JwtVerifier::hs256(SECRET).issuer("https://login.shop.test").audience("shop").build().unwrap();
+    let rule = Rule::new("per-user", "900/ms".parse().unwrap());
+    let two = AuthenticateLayer::new(verifier).layer(RateLimitLayer::new(MemoryStore::new(), rule).layer(Roomy));
+    let plan = AdmitLayer::new(Gateway::config(GUARDED).unwrap().plan, MemoryStore::new()).layer(Roomy);
+    let bare = counted(Roomy);
+    assert_eq!(counted(two) - bare, 100 * (MAP + VALUE + 1), "the identity");
+    assert_eq!(counted(plan) - bare, 100 * (MAP + VALUE + 3), "the identity, the route, and its parameters' text");
+}
+
+fn counted<R>(mut service: impl Service<Request<()>, Response = Response<R>>) -> u64 {
+    let request = request();
+    allocations(|| {
+        let status = at_once(service.call(request.clone())).map(|answer| answer.status());
+        assert!(status.is_ok_and(|status| status == 200));
+    })
 }
 
 #[test]

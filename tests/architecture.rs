@@ -57,6 +57,49 @@ fn arrows_point_to_core() {
     }
 }
 
+/// How many crates core is built of, itself included, with these arguments.
+fn crates(features: &[&str]) -> usize {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "-p",
+            "portcullis-core",
+            "-e",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "--offline",
+            "--manifest-path",
+        ])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .args(features)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().collect::<BTreeSet<_>>().len()
+}
+
+/// Who embeds core builds few crates: what each bound leaves room for is an update's doing, not ours.
+#[test]
+fn core_stays_small() {
+    let with_tokens = crates(&[]);
+    assert!(with_tokens <= 85, "{with_tokens} crates with the default features");
+    let without_tokens = crates(&["--no-default-features"]);
+    assert!(without_tokens <= 40, "{without_tokens} crates without any");
+    let layers = crates(&["--no-default-features", "--features", "tower"]) - without_tokens;
+    assert!(layers <= 3, "{layers} more crates for the layers");
+}
+
+/// The README shows the example that runs, and not another.
+#[test]
+fn the_readme_shows_what_runs() {
+    let read = |file: &str| std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let example = read("core/examples/service.rs").replace("#[rustfmt::skip]\n", "");
+    let sample = example.split_once("use axum").and_then(|(_, rest)| rest.split_once("\n/// In tests")).unwrap().0;
+    assert!(read("README.md").contains(&format!("```rust\nuse axum{}\n```", sample.trim_end())));
+}
+
 /// Only these files name these things.
 #[test]
 fn names_stay_in_their_rooms() {

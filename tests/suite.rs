@@ -34,6 +34,7 @@ mod upstreams; // balance, broken upstreams, deadlines, the breaker
 
 // What is embedded.
 mod layers; // core's tower layers under axum and plain hyper: the gateway's own answers
+mod surface; // what every public type of core can do
 
 // What is run.
 mod allocations; // the warm path allocates nothing

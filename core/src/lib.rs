@@ -57,7 +57,20 @@
 //! Read [`plan`] first: what a request is decided by. Then [`admit`], the first three of a gateway's eight steps, which calls
 //! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind. [`source`] names a value of a request, [`subject`]
 //! is who it is counted as, [`template`] makes a path, a query, a header or a URL of it; [`headers`] is what a proxy does to fields; [`rejection`] is every
-//! way to be refused; [`time`] is the only file that reads a clock; [`answer`] is what the traits return.
+//! way to be refused; [`time`] is the only file that reads a clock; [`answer`] is what the traits return. `layer` (feature `tower`) puts
+//! the steps in front of any service.
+//!
+//! # Features
+//!
+//! | feature | what it brings | by default |
+//! |---|---|---|
+//! | `api-key` | `auth::ApiKeyVerifier`: API keys, known by their hashes | yes |
+//! | `jwt` | `auth::JwtVerifier`: JSON Web Tokens under secrets, public keys, and keys that change | yes |
+//! | `testing` | `testing`: suites that an implementation of a trait runs to prove itself, private keys to make tokens with | no |
+//! | `tower` | `layer`: the steps as layers in front of any `tower` service | no |
+//!
+//! A feature makes something available and changes nothing that is there. None installs anything: no runtime, no provider of
+//! cryptography, no subscriber.
 //!
 //! # The lexicon
 //!

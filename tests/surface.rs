@@ -1,0 +1,112 @@
+//! What every public type of core can do: it goes to other threads, it can be looked at, and a clone is cheap or it has none. Held by the
+//! compiler; that none is forgotten is read from the sources.
+
+#![allow(unused_qualifications, reason = "three names are in two modules each")]
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use portcullis_core::admit::*;
+use portcullis_core::auth::*;
+use portcullis_core::headers::*;
+use portcullis_core::layer::*;
+use portcullis_core::limit::*;
+use portcullis_core::plan::*;
+use portcullis_core::rejection::*;
+use portcullis_core::route::*;
+use portcullis_core::source::*;
+use portcullis_core::subject::*;
+use portcullis_core::template::*;
+use portcullis_core::time::*;
+use portcullis_core::upstream::*;
+use portcullis_core::{Answer, Sharded};
+
+fn cloned<T: Send + Sync + Debug + Clone>() {}
+fn shared<T: Send + Sync + Debug>() {}
+fn sent<T: Send + Debug>() {}
+
+macro_rules! all {
+    ($($check:ident: $($type:ty),*;)*) => {
+        #[test]
+        fn types_can_do_what_they_should() {
+            $($($check::<$type>();)*)*
+        }
+
+        const NAMED: &str = stringify!($($($type),*),*);
+    };
+}
+
+all! {
+    // One value of these stands for one thing that is counted or kept: an Arc shares it.
+    shared: Admitted<'_>, ApiKeyVerifier, Endpoint, Lease, Limits, MemoryStore, Permit, Plan, Pool, Refused, RoundRobin, Route, RuledFields, Routed<'_, '_>,
+        Sharded<u8>, Snapshot, Split, StoreError, Table, Target, portcullis_core::plan::Upstream;
+    // A future of somebody else's may be in these, and that need not be shared.
+    sent: Answer<u8>, ResponseFuture<Nothing, ()>;
+    cloned: Accepted<'_>, Access, Admit<()>, AdmitLayer, portcullis_core::auth::Algorithm, portcullis_core::limit::Algorithm, ApiKey, Arrival,
+        Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerSettings, BreakerState,
+        CanonicalPath<'_>, Challenge, Charge, ChargeSet, Clock, EncodedSeparators, EndpointIndex, EndpointUrl, EndpointUrlError,
+        Entry, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
+        HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
+        JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
+        Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, Params<'_>, PassedOver, PathError,
+        Pattern, PatternError, PatternProblem, Policies, Proto, PseudonymError, Quota, Rate, RateError, RateLimit<()>, RateLimitLayer,
+        Redirect, RedirectTemplate, Rejection, Rendered, Respond, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
+        portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
+        SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Tie, TokenSource, TokenSourceError,
+        TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, UpstreamIndex, Verdict, Via;
+}
+
+/// A body is as its inner one is.
+#[test]
+fn a_body_is_what_its_inner_one_is() {
+    cloned::<std::sync::Arc<Body<Vec<u8>>>>();
+}
+
+/// A service of nothing, whose future is a type that exists.
+#[derive(Debug)]
+struct Nothing;
+
+impl tower_service::Service<http::Request<()>> for Nothing {
+    type Response = http::Response<()>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Pending<Result<http::Response<()>, std::convert::Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Pending
+    }
+
+    fn call(&mut self, _: http::Request<()>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+#[test]
+fn no_public_type_is_forgotten() {
+    let named = format!("{NAMED} Body");
+    let named: Vec<_> = named.split(|c: char| !c.is_alphanumeric()).collect();
+    let mut forgotten = Vec::new();
+    public_types(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/core/src")), &mut |name, file| {
+        if !named.contains(&name) {
+            forgotten.push(format!("{name} of {}", file.display()));
+        }
+    });
+    assert!(forgotten.is_empty(), "add them to the list above: {forgotten:#?}");
+}
+
+/// Every `pub struct` and `pub enum` of core, but for what only tests are given.
+fn public_types(folder: &Path, found: &mut impl FnMut(&str, &Path)) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "testing") {
+            public_types(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            for line in std::fs::read_to_string(&path).unwrap().lines() {
+                let line = line.trim_start();
+                let declared = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "));
+                if let Some(name) = declared.and_then(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()) {
+                    found(name, &path);
+                }
+            }
+        }
+    }
+}
