@@ -53,7 +53,7 @@ all! {
         Redirect, RedirectTemplate, Rejection, Rendered, Respond, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
         portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
         SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Tie, TokenSource, TokenSourceError,
-        TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, UpstreamIndex, Verdict, Via;
+        TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, UpstreamIndex, Verdict, VerifyingKeys, Via;
 }
 
 /// A body is as its inner one is.
