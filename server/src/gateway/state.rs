@@ -106,6 +106,8 @@ impl State {
         let mut seeds: StdRng = rand::make_rng();
         #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
+        // Everybody who counts in a store that is brought counts a client as one.
+        let subjects = brought.store.as_ref().and_then(|store| store.subjects()).unwrap_or_else(SubjectKey::random);
         let background = Background::default();
         let ground = Ground { background: &background, clock: &clock, metrics: &metrics, brought: &brought };
         Arc::new(Self {
@@ -116,7 +118,7 @@ impl State {
             reloading: Mutex::default(),
             store: Store::new(&brought, &clock),
             brought,
-            subjects: SubjectKey::random(),
+            subjects,
             clock,
             metrics,
             random: Sharded::new(|| StdRng::from_rng(&mut seeds)),

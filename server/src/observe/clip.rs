@@ -1,6 +1,6 @@
 //! A bounded copy of bytes that a client chose.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A copy of a client's bytes for the log, cut at [`Clip::MAX`]; up to 46 of them take no allocation.
 ///
@@ -46,6 +46,19 @@ impl Clip {
     }
 }
 
+/// On one line whatever a client sent: control characters are escaped, and what is no UTF-8 is replaced.
+impl fmt::Display for Clip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in String::from_utf8_lossy(self.as_bytes()).chars() {
+            match char {
+                _ if char.is_control() => write!(f, "{}", char.escape_default())?,
+                _ => f.write_char(char)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for Clip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.as_bytes().escape_ascii())
@@ -65,6 +78,12 @@ mod tests {
         let cut = Clip::new(vec![b'a'; 1025]);
         assert_eq!(cut.as_bytes().len(), Clip::MAX + "…".len());
         assert!(cut.as_bytes().ends_with("a…".as_bytes()));
+    }
+
+    #[test]
+    fn is_one_line_of_text_whatever_came() {
+        assert_eq!(Clip::new("/größe").to_string(), "/größe");
+        assert_eq!(Clip::new(b"/a\nb\x1b[0m\xff").to_string(), "/a\\nb\\u{1b}[0m\u{fffd}");
     }
 
     #[test]
