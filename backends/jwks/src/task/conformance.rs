@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 
 use super::*;
 use crate::fetch::FetchError;
-use crate::source::JwksSource;
+use crate::source::Jwks as Source;
 
 #[derive(Clone)]
 struct Issuer(Arc<State>);
@@ -49,7 +49,7 @@ impl Driver for Jwks {
         let (period, clock) = (Duration::from_secs(600), Clock::system());
         let task = Task::new(Arc::clone(&shared), self.issuer.clone(), period, clock);
         let task = self.runtime.spawn(run(task)).abort_handle();
-        Arc::new(JwksSource { shared, task })
+        Arc::new(Source::fetched_by(task, shared))
     }
 
     fn publish(&self, keys: &[SigningKey]) {

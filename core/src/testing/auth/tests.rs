@@ -26,7 +26,8 @@ mod jwt {
     impl Driver for Secret {
         fn verifier(&self, holders: &[Holder]) -> (Arc<dyn TokenVerifier>, Vec<String>) {
             let token = |holder: &Holder| mint(self.0, SECRET, claims(holder).as_object().unwrap()).unwrap();
-            let verifier = JwtVerifier::secret(SECRET, [self.0]).any_issuer().any_audience().build().unwrap();
+            let verifier =
+                JwtVerifier::secret(SECRET).algorithms([self.0]).any_issuer().any_audience().build().unwrap();
             (Arc::new(verifier), holders.iter().map(token).collect())
         }
         fn leeway(&self) -> Duration {
@@ -45,14 +46,14 @@ mod jwt {
         fn verifier(&self, holders: &[Holder]) -> (Arc<dyn TokenVerifier>, Vec<String>) {
             let set = json!({ "keys": [SigningKey::new(self.0).named("one").jwk()] }).to_string();
             let keys = crate::auth::KeySet::from_jwks(set.as_bytes()).unwrap();
-            let verifier = JwtVerifier::keys(keys, [self.0]).any_issuer().any_audience().build().unwrap();
+            let verifier = JwtVerifier::keys(keys).algorithms([self.0]).any_issuer().any_audience().build().unwrap();
             (Arc::new(verifier), self.tokens(holders))
         }
         fn leeway(&self) -> Duration {
             LEEWAY
         }
         fn unavailable(&self, holders: &[Holder]) -> Option<(Arc<dyn TokenVerifier>, Vec<String>)> {
-            let source = JwtVerifier::source(Arc::new(NoKeys), [self.0]);
+            let source = JwtVerifier::keys(Arc::new(NoKeys)).algorithms([self.0]);
             let verifier = source.any_issuer().any_audience().build().unwrap();
             Some((Arc::new(verifier), self.tokens(holders)))
         }
