@@ -16,6 +16,28 @@
 //! A file with syntax errors is not compiled, since what was made of the broken lines is a guess; the keys on its good lines are
 //! still checked.
 //!
+//! # Testing one's configuration
+//!
+//! `portcullis check` says whether a file is in order, and `portcullis explain` what would become of a request. A test asks
+//! the same: [`Config::summary`] is what `check` prints.
+//!
+//! ```
+//! use portcullis::config::{LoadOptions, from_text};
+//! let text = r#"
+//!     [upstreams]
+//!     app = ["${APP:-http://127.0.0.1:7001}"]
+//!     [[routes]]
+//!     path = "/**"
+//!     upstream = "app"
+//!     limits = ["10/s"]
+//! "#;
+//! let env = |name: &str| (name == "APP").then(|| "http://app:80".to_owned());
+//! let config = from_text("shop.toml", text, &env, LoadOptions::default())?;
+//! assert!(config.warnings.is_empty(), "{}", config.warnings);
+//! assert!(config.summary().iter().any(|line| line.contains("route /**: public")), "{:?}", config.summary());
+//! # Ok::<(), portcullis::config::Report>(())
+//! ```
+//!
 //! Serde takes no part: its derive stops at the first fault and loses places in short forms.
 
 pub mod builder;
