@@ -20,13 +20,13 @@
 //! The fifth step by itself, with a retry that leaves out what was tried:
 //!
 //! ```
-//! use portcullis_core::upstream::{Ask, LeastRequest, Pool, Snapshot, Tried};
+//! use portcullis_core::upstream::{LeastRequest, Pool, Snapshot, Tried};
 //! use std::sync::Arc;
 //!
 //! let servers = [("http://127.0.0.1:7001".parse()?, 1.try_into()?), ("http://127.0.0.1:7002".parse()?, 1.try_into()?)];
 //! let pool = Pool::new("users", Snapshot::new(servers, None), Arc::new(LeastRequest));
 //! let mut tried = Tried::new();
-//! while let Some(lease) = pool.pick(&Ask { key: None, tried: tried.as_slice(), random: 7 }) {
+//! while let Some(lease) = pool.pick("ada", &tried) {
 //!     // Ask lease.endpoint(), which did not answer:
 //!     tried.insert(lease.index());
 //! }
