@@ -154,7 +154,7 @@ fn the_file_of_keys_is_watched() {
     let file = folder.path().join("portcullis.toml");
     std::fs::write(&file, shop(&upstream, Path::new(""), "", "").replace("file:", "file:./")).unwrap();
     let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-    let config = portcullis::config::load(&file, &env, LoadOptions::default()).unwrap();
+    let config = portcullis::config::load_with(&file, &env, LoadOptions::default()).unwrap();
     assert_eq!(config.sources, [file, folder.path().join("./keys.toml")]);
     assert!(config.warnings.is_empty(), "{}", config.warnings);
 }

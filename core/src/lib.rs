@@ -54,6 +54,8 @@
 //!
 //! # Where things are
 //!
+//! The `guide` has the concepts, the steps of a request and recipes.
+//!
 //! Read [`plan`] first: what a request is decided by. Then [`admit`], the first three of a gateway's eight steps, which calls
 //! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind. [`source`] names a value of a request, [`subject`]
 //! is who it is counted as, [`template`] makes a path, a query, a header or a URL of it; [`headers`] is what a proxy does to fields; [`rejection`] is every
@@ -90,9 +92,15 @@
 //! - **plan**: the validated run-time description; immutable.
 //! - **rejection**: a refusal, with its status and stable code.
 
+// docs.rs says which feature brings what.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod admit;
 pub mod answer;
 pub mod auth;
+// Nothing but pages: only the documentation has it, and its examples need what these features bring.
+#[cfg(all(doc, feature = "api-key", feature = "jwt", feature = "testing"))]
+pub mod guide;
 pub mod headers;
 #[cfg(feature = "tower")]
 pub mod layer;

@@ -133,4 +133,6 @@ impl Drop for End {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;

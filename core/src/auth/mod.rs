@@ -46,6 +46,8 @@ pub mod token_source;
 
 /// Checks a token.
 ///
+/// `testing::auth::conformance` (feature `testing`) checks what is promised here; every implementation runs it.
+///
 /// # Contract
 ///
 /// - `token` is what the client sent, without its scheme, and nothing about it is known: an implementation bounds its
@@ -57,8 +59,9 @@ pub trait TokenVerifier: Send + Sync + 'static {
     /// The identity behind `token` at `now`.
     fn verify(&self, token: &str, now: UnixTime) -> Answer<Result<Arc<Identity>, AuthError>>;
 
-    /// The identity behind `token` when this verifier has accepted it before and it still holds, found without checking
-    /// a signature; what lets a client with too many failures go on with a good token. Remembers nothing by default.
+    /// The identity behind `token` where [`verify`](Self::verify) would accept it and that can be known without checking a signature,
+    /// because it was accepted before, or because knowing is a mere look-up; what lets a client with too many failures go on with
+    /// a good token. Remembers nothing by default.
     fn recall(&self, token: &str, now: UnixTime) -> Option<Arc<Identity>> {
         let _ = (token, now);
         None

@@ -49,6 +49,8 @@ pub use url::{ACCEPTED_URLS, EndpointUrl, EndpointUrlError, MAX_SOCKET_PATH, Sch
 /// asked by every worker at once, on the request path: no await, no allocation, no lock; it is immutable but for
 /// atomics. It makes no difference between healthy and unhealthy endpoints: a snapshot holds those that may be used.
 ///
+/// `testing::upstream::conformance` (feature `testing`) checks what is promised here; every implementation runs it.
+///
 /// An index outside `pool` counts as none. What is chosen is only counted as in flight afterwards, by the [`Lease`], so
 /// two workers that pick at the same moment may see the same counts; that costs balance, never correctness.
 ///

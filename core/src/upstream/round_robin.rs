@@ -32,7 +32,7 @@ impl UpstreamPicker for RoundRobin {
         // Only that each turn is taken once matters, and that is the addition's atomicity: no ordering is needed.
         let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(self.round.len())?;
         let (before, from) = self.round.split_at_checked(turn)?;
-        // Endpoints that were tried lose their turns, so a retry too goes by weight.
+        // An endpoint that was tried loses its turn to the next one of the round, so a retry goes by weight roughly, not exactly.
         from.iter().chain(before).find(|index| !ask.tried.contains(index)).copied()
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Args {
 
 pub(super) fn check(args: &Args) -> ExitCode {
     let loaded = file_or_lesson(args.file.as_ref()).and_then(|file| {
-        let config = load(&file, LoadOptions { unset_ok: args.unset_ok })?;
+        let config = load(&file, LoadOptions { unset_ok: args.unset_ok, ..LoadOptions::default() })?;
         Ok((file, config))
     });
     match loaded {

@@ -39,7 +39,8 @@ use crate::config::{Config, LoadOptions, summary};
 use crate::inbound;
 
 pub(super) fn explain(args: &Args) -> ExitCode {
-    let config = file_or_lesson(args.config.as_ref()).and_then(|file| load(&file, LoadOptions { unset_ok: true }));
+    let config = file_or_lesson(args.config.as_ref())
+        .and_then(|file| load(&file, LoadOptions { unset_ok: true, ..LoadOptions::default() }));
     let config = match config {
         Ok(config) => config,
         Err(code) => return code,

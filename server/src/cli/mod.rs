@@ -89,7 +89,7 @@ pub fn main() -> ExitCode {
 
 /// Reads a configuration, or prints its report.
 fn load(file: &Path, options: LoadOptions) -> Result<Config, ExitCode> {
-    config::load(file, &environment, options).map_err(|report| {
+    config::load_with(file, &environment, options).map_err(|report| {
         complain(&report);
         ExitCode::from(WRONG)
     })

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Env, LoadOptions, Report, load, read};
+use super::{Config, Env, LoadOptions, Report, load_with, read};
 
 /// Stands wherever a secret does; must never be printed.
 const CANARY: &str = "canary";
@@ -66,7 +66,7 @@ fn golden_reports() {
 
 fn example(name: &str, env: Env<'_>) -> Config {
     let path = root().join("examples").join(name);
-    load(&path, env, LoadOptions::default()).unwrap_or_else(|report| panic!("{report}"))
+    load_with(&path, env, LoadOptions::default()).unwrap_or_else(|report| panic!("{report}"))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Five stages, each of which knows nothing of the next:
 //!
-//! 1. **read**: the text of the file ([`load`]), or one that is handed in ([`from_text`]).
+//! 1. **read**: the text of the file ([`load`]), one that is handed in ([`from_text`]), or one that a [`builder`] wrote.
 //! 2. **parse**: TOML, with the place of every value; every syntax error at once.
 //! 3. **schema**: `Section` and `Value` walk the tree and take every key of the contract as its kind. What is of another kind
 //!    is noted with its place and the walk goes on; a key that nobody asked for is unknown. A string is *resolved* where it
@@ -16,8 +16,31 @@
 //! A file with syntax errors is not compiled, since what was made of the broken lines is a guess; the keys on its good lines are
 //! still checked.
 //!
+//! # Testing one's configuration
+//!
+//! `portcullis check` says whether a file is in order, and `portcullis explain` what would become of a request. A test asks
+//! the same: [`Config::summary`] is what `check` prints.
+//!
+//! ```
+//! use portcullis::config::{LoadOptions, from_text};
+//! let text = r#"
+//!     [upstreams]
+//!     app = ["${APP:-http://127.0.0.1:7001}"]
+//!     [[routes]]
+//!     path = "/**"
+//!     upstream = "app"
+//!     limits = ["10/s"]
+//! "#;
+//! let env = |name: &str| (name == "APP").then(|| "http://app:80".to_owned());
+//! let config = from_text("shop.toml", text, &env, LoadOptions::default())?;
+//! assert!(config.warnings.is_empty(), "{}", config.warnings);
+//! assert!(config.summary().iter().any(|line| line.contains("route /**: public")), "{:?}", config.summary());
+//! # Ok::<(), portcullis::config::Report>(())
+//! ```
+//!
 //! Serde takes no part: its derive stops at the first fault and loses places in short forms.
 
+pub mod builder;
 mod compile;
 mod describe;
 mod forms;
@@ -51,6 +74,7 @@ use portcullis_core::time::Clock;
 use toml::de::DeTable;
 
 pub use crate::parts::{ApiKeySettings, JwtKeys, JwtSettings, RemoteKeys, VerifierSettings};
+pub use builder::Builder;
 pub use describe::json_schema;
 pub use problem::{Level, Problem};
 pub(crate) use redact::is_telling;
@@ -89,7 +113,9 @@ pub struct Config {
 
 /// How a configuration is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadOptions {
+pub struct LoadOptions<'o> {
+    /// What relative paths in it are relative to; by default the file's own folder, or the working directory for a text.
+    pub folder: Option<&'o Path>,
     /// Whether a variable that is not set and has no default gives a placeholder instead of an error: a secret that is always
     /// the same and no secret, an address, path, host, rate or URL of the word "unset"; a number, duration, size or boolean
     /// counts as not written. For `check --unset-ok` and `explain`: nothing that is made so may serve requests.
@@ -99,31 +125,51 @@ pub struct LoadOptions {
 /// Looks up an environment variable. `&|name| std::env::var(name).ok()` asks the process's own environment.
 pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// The configuration in the file at `path`. Paths in it are relative to its folder.
+/// The configuration in the file at `path`, with the process's own environment. Paths in it are relative to its folder.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = portcullis::config::load("portcullis.toml")?; // every problem at once, with file and line
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// Every problem that the file has, or that it could not be read.
-pub fn load(path: &Path, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
+/// Every problem that the file has, or that it could not be read. Displays as the whole report.
+pub fn load(path: impl AsRef<Path>) -> Result<Config, Report> {
+    load_with(path.as_ref(), &|name| std::env::var(name).ok(), LoadOptions::default())
+}
+
+/// The same, with an environment and in a way of the caller's.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, env: Env<'_>, options: LoadOptions<'_>) -> Result<Config, Report> {
     load_named(path, env, options).0
 }
 
 /// The same, and every file that a change of may change the outcome: the configuration itself, and what it names. Mending a
 /// file that a broken configuration names may be all that it takes.
-pub(crate) fn load_named(path: &Path, env: Env<'_>, options: LoadOptions) -> (Result<Config, Report>, Vec<PathBuf>) {
+pub(crate) fn load_named(
+    path: &Path,
+    env: Env<'_>,
+    options: LoadOptions<'_>,
+) -> (Result<Config, Report>, Vec<PathBuf>) {
     let name = path.display().to_string();
     let mut named = vec![path.to_owned()];
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return (Err(unreadable(&name, &error)), named),
     };
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = options.folder.or(path.parent()).unwrap_or(Path::new(""));
     let (read, files) = read(&name, &text, folder, env, options);
     named.extend(files);
     let read = read.map(|config| Config { sources: named.clone(), ..config });
     (read, named)
 }
 
-/// The configuration in `text`, which reports call `name`. Paths in it are relative to the working directory.
+/// The configuration in `text`, which reports call `name`. Paths in it are relative to the working directory, or what
+/// [`LoadOptions::folder`] says.
 ///
 /// ```
 /// use portcullis::config::{LoadOptions, from_text};
@@ -141,8 +187,8 @@ pub(crate) fn load_named(path: &Path, env: Env<'_>, options: LoadOptions) -> (Re
 ///
 /// # Errors
 /// Every problem that the text has.
-pub fn from_text(name: &str, text: &str, env: Env<'_>, options: LoadOptions) -> Result<Config, Report> {
-    read(name, text, Path::new(""), env, options).0
+pub fn from_text(name: &str, text: &str, env: Env<'_>, options: LoadOptions<'_>) -> Result<Config, Report> {
+    read(name, text, options.folder.unwrap_or(Path::new("")), env, options).0
 }
 
 /// What was read, and the files that it names.
@@ -151,7 +197,7 @@ fn read(
     text: &str,
     folder: &Path,
     env: Env<'_>,
-    options: LoadOptions,
+    options: LoadOptions<'_>,
 ) -> (Result<Config, Report>, Vec<PathBuf>) {
     let reader = Reader {
         found: RefCell::new(Found::default()),

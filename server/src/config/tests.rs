@@ -99,8 +99,8 @@ fn what_is_not_set_has_a_placeholder_where_that_is_asked_for() {
         auth = "none"
         split = { by = "${A}", to = [{ upstream = "${A}", weight = "${A}" }] }
     "#;
-    let config =
-        from_text("test", text, &|_| None, LoadOptions { unset_ok: true }).unwrap_or_else(|report| panic!("{report}"));
+    let config = from_text("test", text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() })
+        .unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(), resolve::PLACEHOLDER);
     assert_eq!(config.settings.server.workers, 0);
     assert_eq!(config.plan.routes.len(), 3);
@@ -185,7 +185,7 @@ fn a_reload_says_what_needs_a_restart() {
 
 #[test]
 fn a_file_that_is_not_there_is_one_clear_message() {
-    let report = load(Path::new("no-such.toml"), &|_| None, LoadOptions::default()).unwrap_err().to_string();
+    let report = load_with(Path::new("no-such.toml"), &|_| None, LoadOptions::default()).unwrap_err().to_string();
     assert!(report.contains("cannot read no-such.toml: there is no such file") && report.contains("--to"), "{report}");
 }
 
@@ -199,14 +199,14 @@ fn secret_files_are_read_and_watched() {
          [defaults]\nauth = \"users\"\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n"
     );
     std::fs::write(&file, text).unwrap();
-    let config = load(&file, &|_| None, LoadOptions::default()).unwrap();
+    let config = load_with(&file, &|_| None, LoadOptions::default()).unwrap();
     assert_eq!(config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(), "canary-canary-canary-canary-canary");
     assert_eq!(config.sources, [file.clone(), folder.path().join("jwt.key")]);
     // A value from the environment names no file.
     let env = |_: &str| Some("file:jwt.key-0123456789-0123456789-0123456789".to_owned());
     let text = std::fs::read_to_string(&file).unwrap().replace("file:jwt.key", "${S}");
     std::fs::write(&file, text).unwrap();
-    let config = load(&file, &env, LoadOptions::default()).unwrap();
+    let config = load_with(&file, &env, LoadOptions::default()).unwrap();
     assert_eq!(
         config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(),
         "file:jwt.key-0123456789-0123456789-0123456789"
@@ -223,7 +223,7 @@ fn with_keys(keys: &str) -> (Result<Config, Report>, tempfile::TempDir) {
          [[routes]]\npath = \"/**\"\nupstream = \"app\"\nauth = \"partners\"\n"
     );
     std::fs::write(&file, text).unwrap();
-    (load(&file, &|_| None, LoadOptions::default()), folder)
+    (load_with(&file, &|_| None, LoadOptions::default()), folder)
 }
 
 #[test]

@@ -8,6 +8,8 @@ use super::KeySet;
 
 /// Where keys come from when they change: an issuer's published set, for one.
 ///
+/// `testing::key_source::conformance` (feature `testing`) checks what is promised here; every implementation runs it.
+///
 /// # Contract
 ///
 /// - [`generation`](Self::generation) and [`keys`](Self::keys) answer at once, from memory; requests ask them.

@@ -2,6 +2,7 @@
 
 use super::{Charge, Duration, SECOND, Suite, Verdict, bucket};
 use crate::limit::ChargeSet;
+use crate::testing::rules::{holds, same};
 
 impl Suite<'_> {
     pub(super) fn bucket_spends_its_burst_and_refills_one_at_a_time(&self) {
@@ -16,7 +17,7 @@ impl Suite<'_> {
             wait: Duration::ZERO,
             would_refuse: ChargeSet::EMPTY,
         };
-        assert_eq!(first, expected);
+        same!(first, expected);
         self.admits(charge, [1, 0]);
         let refused = self.refuses(charge, SECOND);
         let expected = Verdict {
@@ -28,7 +29,7 @@ impl Suite<'_> {
             wait: SECOND,
             would_refuse: ChargeSet::EMPTY,
         };
-        assert_eq!(refused, expected);
+        same!(refused, expected);
         self.driver.advance(SECOND / 2);
         self.refuses(charge, SECOND / 2);
         self.driver.advance(SECOND / 2);
@@ -44,7 +45,7 @@ impl Suite<'_> {
         let (four, seven) = (Charge { cost: 4, ..one }, Charge { cost: 7, ..one });
         self.admits(four, [6]);
         let refused = self.refuses(seven, SECOND);
-        assert_eq!((refused.remaining, refused.reset), (6, 4 * SECOND));
+        same!((refused.remaining, refused.reset), (6, 4 * SECOND));
         self.admits(four, [2]);
         self.refuses(seven, 5 * SECOND);
         self.admits(one, [1]);
@@ -63,6 +64,6 @@ impl Suite<'_> {
         self.driver.advance(SECOND);
         let smaller = Charge { quota: bucket(1, 10, 1), ..ten };
         let refused = self.take(&[smaller]);
-        assert!(!refused.admitted && refused.wait <= 10 * SECOND, "{refused:?}");
+        holds!(!refused.admitted && refused.wait <= 10 * SECOND, "{refused:?}");
     }
 }

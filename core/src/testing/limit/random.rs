@@ -1,6 +1,7 @@
 //! Random takes against the plainest model of each algorithm: a list of everything that was admitted.
 
 use super::{Algorithm, Charge, Duration, Suite, quota};
+use crate::testing::rules::{holds, same};
 
 const PERIOD_MS: u64 = 10_000;
 /// Divides the period, so that a bucket's interval is not rounded.
@@ -59,19 +60,19 @@ impl Suite<'_> {
             now += gap;
             let verdict = self.take(&[Charge { cost, ..charge }]);
             let holds = model.counts(algorithm, now) + u64::from(cost) * 1_000 <= u64::from(COUNT) * 1_000;
-            assert_eq!(verdict.admitted, holds, "{algorithm:?} at {now} ms: {verdict:?} after {:?}", model.0);
+            same!(verdict.admitted, holds, "{algorithm:?} at {now} ms: {verdict:?} after {:?}", model.0);
             if verdict.admitted {
                 model.0.push((now, cost));
             }
             let left = (u64::from(COUNT) * 1_000).saturating_sub(model.counts(algorithm, now)) / 1_000;
-            assert_eq!(verdict.remaining, left, "{algorithm:?} at {now} ms after {:?}", model.0);
+            same!(verdict.remaining, left, "{algorithm:?} at {now} ms after {:?}", model.0);
         }
         let worst = match algorithm {
             Algorithm::SlidingLog => COUNT,
             Algorithm::SlidingWindow => 2 * COUNT - 1,
             Algorithm::FixedWindow | Algorithm::TokenBucket => 2 * COUNT,
         };
-        assert!(model.most() <= worst.into(), "{algorithm:?}: {} of {worst} in a period", model.most());
-        assert!(model.most() >= COUNT.into(), "{algorithm:?}: the takes never came near the limit");
+        holds!(model.most() <= worst.into(), "{algorithm:?}: {} of {worst} in a period", model.most());
+        holds!(model.most() >= COUNT.into(), "{algorithm:?}: the takes never came near the limit");
     }
 }

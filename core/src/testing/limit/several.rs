@@ -1,23 +1,24 @@
 //! Several charges in one take: together, or none.
 
 use super::{Algorithm, Charge, Suite, quota};
+use crate::testing::rules::{holds, same};
 
 impl Suite<'_> {
     pub(super) fn all_charges_hold_or_none(&self, algorithm: Algorithm) {
         let wide = self.charge("all wide", quota(algorithm, 10, 60));
         let narrow = self.charge("all narrow", quota(algorithm, 2, 60));
-        assert!(self.take(&[wide, narrow]).admitted);
-        assert!(self.take(&[narrow, wide]).admitted);
+        self.passes(&[wide, narrow]);
+        self.passes(&[narrow, wide]);
         for charges in [[wide, narrow], [narrow, wide]] {
             let refused = self.take(&charges);
-            assert!(!refused.admitted, "{refused:?}");
-            assert_eq!(charges.get(refused.decided), Some(&narrow), "{refused:?}");
+            holds!(!refused.admitted, "{refused:?}");
+            same!(charges.get(refused.decided), Some(&narrow), "{refused:?}");
         }
         // The same subject twice in one request: the second finds the first's spending.
         let twice = Charge { cost: 5, ..wide };
-        assert!(!self.take(&[twice, twice]).admitted);
+        self.stops(&[twice, twice]);
         self.admits(wide, [7]);
-        assert!(self.take(&[wide, wide]).admitted);
+        self.passes(&[wide, wide]);
         self.admits(wide, [4]);
     }
 
@@ -27,12 +28,12 @@ impl Suite<'_> {
         let ten = self.charge("decides ten", quota(algorithm, 10, 60));
         let slow = self.charge("decides slow", quota(algorithm, 1, 3_600));
         let least = self.take(&[hundred, ten]);
-        assert_eq!((least.decided, least.limit, least.remaining), (1, 10, 9), "the smallest share left: {least:?}");
-        assert!(self.take(&[slow]).admitted);
-        assert!(self.take(&[Charge { cost: 9, ..ten }]).admitted);
+        same!((least.decided, least.limit, least.remaining), (1, 10, 9), "the smallest share left: {least:?}");
+        self.passes(&[slow]);
+        self.passes(&[Charge { cost: 9, ..ten }]);
         let longest = self.take(&[hundred, ten, slow]);
-        assert_eq!((longest.admitted, longest.decided), (false, 2), "the longest wait: {longest:?}");
-        assert_eq!(longest.wait, slow.quota.whole_after(), "{longest:?}");
+        same!((longest.admitted, longest.decided), (false, 2), "the longest wait: {longest:?}");
+        same!(longest.wait, slow.quota.whole_after(), "{longest:?}");
         self.admits(hundred, [98]);
     }
 }

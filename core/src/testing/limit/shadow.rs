@@ -1,6 +1,7 @@
 //! Shadow charges: counted as if they were enforced, and refusing nothing.
 
 use super::{Algorithm, Charge, Duration, Mode, Suite, quota};
+use crate::testing::rules::{holds, same};
 
 impl Suite<'_> {
     fn shadow(&self, who: &str, algorithm: Algorithm, count: u32) -> Charge {
@@ -16,18 +17,19 @@ impl Suite<'_> {
         let watched = self.shadow("shadow alone", algorithm, 2);
         for remaining in [1, 0] {
             let verdict = self.take(&[watched]);
-            assert!(verdict.admitted && verdict.would_refuse.is_empty(), "{verdict:?}");
-            assert_eq!(verdict.remaining, remaining, "{verdict:?}");
+            holds!(verdict.admitted && verdict.would_refuse.is_empty(), "{verdict:?}");
+            same!(verdict.remaining, remaining, "{verdict:?}");
         }
         for _ in 0..3 {
             let verdict = self.take(&[watched]);
-            assert!(verdict.admitted && verdict.would_refuse.contains(0), "{verdict:?}");
-            assert_eq!((verdict.decided, verdict.remaining, verdict.wait), (0, 0, Duration::ZERO), "{verdict:?}");
+            holds!(verdict.admitted && verdict.would_refuse.contains(0), "{verdict:?}");
+            same!((verdict.decided, verdict.remaining, verdict.wait), (0, 0, Duration::ZERO), "{verdict:?}");
         }
         // Those that it would have refused were not spent: it holds again when an enforced one would.
         let wait = self.take(&[Charge { mode: Mode::Enforce, ..watched }]).wait;
         self.driver.advance(wait);
-        assert!(self.take(&[watched]).would_refuse.is_empty());
+        let verdict = self.take(&[watched]);
+        holds!(verdict.would_refuse.is_empty(), "{verdict:?}");
     }
 
     pub(super) fn shadow_counts_as_if_it_were_enforced(&self, algorithm: Algorithm) {
@@ -37,15 +39,15 @@ impl Suite<'_> {
             let charges = if step % 2 == 0 { [watched, enforced] } else { [enforced, watched] };
             let place = step % 2;
             let verdict = self.take(&charges);
-            assert_eq!(verdict.admitted, step < 4, "{verdict:?}");
-            assert_eq!(verdict.decided, 1 - place, "only what is enforced decides: {verdict:?}");
-            assert_eq!(verdict.would_refuse.contains(place), (2..4).contains(&step), "{verdict:?}");
+            same!(verdict.admitted, step < 4, "{verdict:?}");
+            same!(verdict.decided, 1 - place, "only what is enforced decides: {verdict:?}");
+            same!(verdict.would_refuse.contains(place), (2..4).contains(&step), "{verdict:?}");
         }
         // What is refused by another limit spends nothing of it.
         let wide = self.shadow("shadow wide", algorithm, 9);
         let verdict = self.take(&[wide, enforced]);
-        assert!(!verdict.admitted && verdict.would_refuse.is_empty(), "{verdict:?}");
-        assert_eq!(self.left(wide), 9);
+        holds!(!verdict.admitted && verdict.would_refuse.is_empty(), "{verdict:?}");
+        same!(self.left(wide), 9);
     }
 
     pub(super) fn shadows_are_taken_by_themselves(&self, algorithm: Algorithm) {
@@ -54,11 +56,11 @@ impl Suite<'_> {
         let (narrow, wide) = (self.shadow("shadow narrow", algorithm, 1), self.shadow("shadow broad", algorithm, 7));
         for step in 0..3 {
             let verdict = self.take(&[narrow, enforced[0], wide, enforced[1]]);
-            assert!(verdict.admitted, "{verdict:?}");
+            holds!(verdict.admitted, "{verdict:?}");
             let would_refuse: Vec<usize> = verdict.would_refuse.indices().collect();
-            assert_eq!(would_refuse, if step == 0 { vec![] } else { vec![0] }, "{verdict:?}");
+            same!(would_refuse, if step == 0 { vec![] } else { vec![0] }, "{verdict:?}");
         }
         // The one that does not hold is not in the way of the one that does, nor of what is enforced.
-        assert_eq!([narrow, wide, enforced[0], enforced[1]].map(|charge| self.left(charge)), [0, 4, 5, 6]);
+        same!([narrow, wide, enforced[0], enforced[1]].map(|charge| self.left(charge)), [0, 4, 5, 6]);
     }
 }

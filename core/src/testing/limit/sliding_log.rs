@@ -2,6 +2,7 @@
 
 use super::{Algorithm, Charge, Duration, Quota, SECOND, Suite, Verdict, quota};
 use crate::limit::ChargeSet;
+use crate::testing::rules::same;
 
 fn log(count: u32, secs: u64) -> Quota {
     quota(Algorithm::SlidingLog, count, secs)
@@ -23,13 +24,13 @@ impl Suite<'_> {
             wait: Duration::ZERO,
             would_refuse: ChargeSet::EMPTY,
         };
-        assert_eq!(first, expected);
+        same!(first, expected);
         self.driver.advance(10 * SECOND);
         self.admits(charge, [1]);
         self.driver.advance(10 * SECOND);
         self.admits(charge, [0]);
         let refused = self.refuses(charge, 40 * SECOND);
-        assert_eq!((refused.limit, refused.remaining, refused.reset), (3, 0, 60 * SECOND));
+        same!((refused.limit, refused.remaining, refused.reset), (3, 0, 60 * SECOND));
         self.driver.advance(40 * SECOND - Duration::from_nanos(1));
         self.refuses(charge, Duration::from_nanos(1));
         self.driver.advance(Duration::from_nanos(1));
@@ -44,7 +45,7 @@ impl Suite<'_> {
         let one = self.charge("cost", log(10, 60));
         let (four, seven) = (Charge { cost: 4, ..one }, Charge { cost: 7, ..one });
         self.admits(four, [6]);
-        assert_eq!(self.refuses(seven, 60 * SECOND).remaining, 6);
+        same!(self.refuses(seven, 60 * SECOND).remaining, 6);
         self.driver.advance(10 * SECOND);
         self.admits(four, [2]);
         self.admits(one, [1, 0]);

@@ -2,6 +2,7 @@
 
 use super::{Algorithm, Charge, Duration, Quota, SECOND, Suite, Verdict, quota};
 use crate::limit::ChargeSet;
+use crate::testing::rules::same;
 
 fn sliding(count: u32, secs: u64) -> Quota {
     quota(Algorithm::SlidingWindow, count, secs)
@@ -23,11 +24,11 @@ impl Suite<'_> {
             wait: Duration::ZERO,
             would_refuse: ChargeSet::EMPTY,
         };
-        assert_eq!(first, expected);
+        same!(first, expected);
         self.admits(charge, (0..9).rev());
         // Ten weigh nine when a tenth of the next window is over.
         let refused = self.refuses(charge, 16 * SECOND);
-        assert_eq!((refused.remaining, refused.reset), (0, 70 * SECOND));
+        same!((refused.remaining, refused.reset), (0, 70 * SECOND));
         self.driver.advance(10 * SECOND);
         self.refuses(charge, 6 * SECOND);
         self.driver.advance(6 * SECOND);
@@ -48,7 +49,7 @@ impl Suite<'_> {
         let (four, seven) = (Charge { cost: 4, ..one }, Charge { cost: 7, ..one });
         self.admits(four, [6]);
         // Four weigh three when a quarter of the next window is over.
-        assert_eq!(self.refuses(seven, 75 * SECOND).remaining, 6);
+        same!(self.refuses(seven, 75 * SECOND).remaining, 6);
         self.admits(four, [2]);
         self.admits(one, [1, 0]);
         self.driver.advance(60 * SECOND);

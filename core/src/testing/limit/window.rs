@@ -2,6 +2,7 @@
 
 use super::{Charge, Duration, SECOND, Suite, Verdict, window};
 use crate::limit::ChargeSet;
+use crate::testing::rules::same;
 
 impl Suite<'_> {
     pub(super) fn window_counts_to_its_end(&self) {
@@ -18,10 +19,10 @@ impl Suite<'_> {
             wait: Duration::ZERO,
             would_refuse: ChargeSet::EMPTY,
         };
-        assert_eq!(first, expected);
+        same!(first, expected);
         self.admits(charge, [1, 0]);
         let refused = self.refuses(charge, 10 * SECOND);
-        assert_eq!((refused.limit, refused.remaining, refused.reset), (3, 0, 10 * SECOND));
+        same!((refused.limit, refused.remaining, refused.reset), (3, 0, 10 * SECOND));
         self.driver.advance(9 * SECOND);
         self.refuses(charge, SECOND);
         self.driver.advance(SECOND);
@@ -36,10 +37,10 @@ impl Suite<'_> {
         self.align(24 * 3_600);
         let day = self.take(&[self.charge("aligned day", window(5, 24 * 3_600))]);
         let hour = self.take(&[self.charge("aligned hour", window(5, 3_600))]);
-        assert_eq!((day.reset, hour.reset), (24 * 3_600 * SECOND, 3_600 * SECOND));
+        same!((day.reset, hour.reset), (24 * 3_600 * SECOND, 3_600 * SECOND));
         self.driver.advance(3_599 * SECOND);
         let hour = self.take(&[self.charge("aligned hour", window(5, 3_600))]);
-        assert_eq!((hour.reset, hour.remaining), (SECOND, 3));
+        same!((hour.reset, hour.remaining), (SECOND, 3));
     }
 
     pub(super) fn window_spends_costs_as_a_whole(&self) {
@@ -47,7 +48,7 @@ impl Suite<'_> {
         let one = self.charge("cost", window(10, 60));
         let (four, seven) = (Charge { cost: 4, ..one }, Charge { cost: 7, ..one });
         self.admits(four, [6]);
-        assert_eq!(self.refuses(seven, 60 * SECOND).remaining, 6);
+        same!(self.refuses(seven, 60 * SECOND).remaining, 6);
         self.admits(four, [2]);
         self.admits(one, [1, 0]);
         self.driver.advance(60 * SECOND);

@@ -13,8 +13,8 @@ use super::run::{Serving, serve};
 use super::{FAILED, WRONG, complain, print, say};
 use crate::config::{self, JwtSettings, LoadOptions, VerifierSettings};
 
-/// What the demo runs; an operator can run it too.
-const SHOP: &str = include_str!("../../../../examples/shop.toml");
+/// What the demo runs; an operator can run it too. A link to the one in `examples/`, so that a package of this crate has it.
+const SHOP: &str = include_str!("shop.toml");
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

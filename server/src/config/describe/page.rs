@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-const PAGE: &str = include_str!("../../../../docs/configuration.md");
+const PAGE: &str = include_str!("configuration.md");
 
 /// What the page says of one key.
 #[derive(Debug, Default, PartialEq)]

@@ -180,7 +180,7 @@ proptest! {
         let at = (0..=at).rev().find(|at| WHOLE.is_char_boundary(*at)).unwrap();
         let end = (at + length..=WHOLE.len()).find(|end| WHOLE.is_char_boundary(*end)).unwrap_or(WHOLE.len());
         let text = format!("{}{insert}{}", &WHOLE[..at], &WHOLE[end..]);
-        if from_text("test", &text, &|_| None, LoadOptions { unset_ok: true }).is_ok() {
+        if from_text("test", &text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() }).is_ok() {
             prop_assert_eq!(refusal(&text), None);
         }
     }

@@ -109,7 +109,7 @@ fn a_report_names_the_request_the_routes_and_the_ways_out() {
 #[test]
 fn placeholders_are_nobodys_path() {
     let text = format!("{BEGIN}{}{}", route("/unset/**", "users", ""), route("${A}", "none", ""));
-    assert!(from_text("test", &text, &|_| None, LoadOptions { unset_ok: true }).is_ok());
+    assert!(from_text("test", &text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() }).is_ok());
 }
 
 /// Every spelling that some of the routes of the test can tell apart, of paths of up to two segments.

@@ -1,0 +1,68 @@
+//! `[upstreams.*]`: what stands behind.
+
+use super::Value;
+use super::keys::keys;
+use super::table::Table;
+use crate::config::IN_CODE;
+
+/// A named upstream. It needs a server.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Upstream(pub(super) Table);
+
+/// When an upstream is left alone.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Breaker(pub(super) Table);
+
+impl Upstream {
+    keys! {
+        /// "least-request", "round-robin", or "in-code": the program brings its picker.
+        text balance;
+        /// How long a connection may take.
+        duration connect_timeout;
+        /// Connections kept for each server.
+        count idle_connections;
+        /// For how long the upstream may take no bytes that we have.
+        duration send_timeout;
+        /// How long one attempt may take, to the complete response head.
+        duration timeout;
+    }
+
+    /// `servers = "in-code"`: a service of the program, in place of servers.
+    pub fn in_code(mut self) -> Self {
+        self.0.set("servers", IN_CODE);
+        self
+    }
+
+    /// One more server, by its URL.
+    pub fn server(mut self, url: impl Into<String>) -> Self {
+        self.0.push("servers", url.into());
+        self
+    }
+
+    /// One more server, with its share of the requests.
+    pub fn weighted_server(mut self, url: impl Into<String>, weight: u32) -> Self {
+        self.0.push("servers", Value::table([("url", Value::from(url.into())), ("weight", weight.into())]));
+        self
+    }
+
+    /// When it is left alone.
+    pub fn breaker(mut self, breaker: impl FnOnce(Breaker) -> Breaker) -> Self {
+        self.0.set("breaker", breaker(Breaker::default()).0);
+        self
+    }
+}
+
+impl Breaker {
+    keys! {
+        /// So many failures in a row open it.
+        count failures;
+        /// The statuses that count as failures, as text: "502".
+        texts on;
+        /// So many requests try it again at one time.
+        count probes;
+        /// How long it stays open.
+        duration recovery;
+    }
+}
