@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -46,7 +46,8 @@ pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>
     let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &parts.headers);
     let mut pass = Pass::new(connection, &current, arrival, (parts.method.clone(), parts.version));
     pass.body = Some(body);
-    let outcome = catch(pass.run(parts)).await;
+    // Pinned where it is made: it is large, and never moved.
+    let outcome = catch(pin!(pass.run(parts))).await;
     if let Some(body) = pass.body.take() {
         pass.is_last = !inbound::discard(body, pass.screened.expects_continue).await;
     }
@@ -118,7 +119,8 @@ impl<'p> Pass<'p> {
         change: Change,
     ) -> Result<Answered, Rejection> {
         let upstream = self.running.upstreams.get(upstream.0).ok_or(Rejection::Internal)?;
-        inbound::fits(&parts.headers, admitted.route.max_body_size)?;
+        // A body that does not fit stays in its place: it is discarded before the answer.
+        inbound::fits(self.body.as_ref().ok_or(Rejection::Internal)?, admitted.route.max_body_size)?;
         let body = self.body.take().ok_or(Rejection::Internal)?;
         let (body, flow) =
             RequestBody::new(body, admitted.route.max_body_size, self.running.settings.server.body_timeout);
@@ -147,8 +149,7 @@ struct Panicked;
 
 /// Runs a future; a panic in it ends it and nothing else. What it held is dropped: permits and leases give their places
 /// back, and locks that were held are for counters that are whole at every moment.
-async fn catch<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
+async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_panic_ends_one_future() {
-        let mut caught = pin!(catch(async { panic!("on purpose") }));
+        let mut caught = pin!(catch(pin!(async { panic!("on purpose") })));
         let polled = caught.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Err::<(), _>(Panicked))));
     }
