@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Response, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head};
+use portcullis_core::headers::SetField;
 use portcullis_core::plan::UpstreamIndex;
 use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::forward::body::RequestBody;
-use crate::forward::{Answered, Outbound, forward};
+use crate::forward::{Answered, Outbound, Prepared, forward};
 use crate::inbound;
 use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;
@@ -37,11 +38,16 @@ pub(crate) enum Passed<'p> {
     Upstream(Answered),
 }
 
-/// Answers one request. Never fails and never panics: a fault of ours is a 500 for this request alone.
-pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>) -> Response<Body> {
+/// Answers one request. Never fails and never panics: a fault of ours is a 500 for this request alone. Behind the answer's
+/// own fields belong those that are put into `said`.
+pub(crate) async fn handle(
+    connection: &Connection,
+    parts: Box<Parts>,
+    body: ClientBody,
+    said: &mut impl SetField,
+) -> Response<Body> {
     connection.watch.request_began();
     let current = connection.current();
-    let (parts, body) = request.into_parts();
     // Before anything is removed: whom the peer speaks for, if it is believed.
     let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &parts.headers);
     let mut pass = Pass::new(connection, &current, arrival, (parts.method.clone(), parts.version));
@@ -52,32 +58,33 @@ pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>
         pass.is_last = !inbound::discard(body, pass.screened.expects_continue).await;
     }
     match outcome {
-        Ok(Ok(Passed::Here)) => respond::here(pass),
-        Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer),
-        Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered),
+        Ok(Ok(Passed::Here)) => respond::here(pass, said),
+        Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer, said),
+        Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered, said),
         Ok(Err(_)) if pass.client_is_gone() => respond::to_nobody(),
-        Ok(Err(rejection)) => respond::rejected(pass, &rejection),
-        Err(Panicked) => respond::panicked(pass),
+        Ok(Err(rejection)) => respond::rejected(pass, &rejection, said),
+        Err(Panicked) => respond::panicked(pass, said),
     }
 }
 
 /// Answers what was no request.
-pub(crate) fn refuse(connection: &Connection, rejection: &Rejection) -> Response<Body> {
+pub(crate) fn refuse(connection: &Connection, rejection: &Rejection, said: &mut impl SetField) -> Response<Body> {
     connection.watch.request_began();
     let current = connection.current();
     let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &HeaderMap::new());
-    respond::rejected(Pass::new(connection, &current, arrival, (unknown_method(), Version::HTTP_11)), rejection)
+    let pass = Pass::new(connection, &current, arrival, (unknown_method(), Version::HTTP_11));
+    respond::rejected(pass, rejection, said)
 }
 
 impl<'p> Pass<'p> {
     /// The steps that can refuse.
-    async fn run(&mut self, mut parts: Parts) -> Result<Passed<'p>, Rejection> {
+    async fn run(&mut self, mut parts: Box<Parts>) -> Result<Passed<'p>, Rejection> {
         let plan = &self.running.plan;
         // What is refused before it has a route is known by the path it came with.
         self.tail.record.path = Some(Clip::new(parts.uri.path()));
-        let random = self.connection.gateway.random_u128();
         let marks = (&self.connection.via, self.connection.proto);
-        let screened = inbound::screen(&mut parts, &plan.identity_headers, marks, random, &mut self.request_id);
+        let fresh = self.chance.request_id;
+        let screened = inbound::screen(&mut parts, &plan.identity_headers, marks, fresh, &mut self.request_id);
         self.tail.record.request_id = self.request_id.as_ref().map(Clip::new);
         self.screened = screened?;
         if let Some(body) = self.body.as_mut().filter(|_| self.screened.expects_continue) {
@@ -96,8 +103,8 @@ impl<'p> Pass<'p> {
                 uri: &parts.uri,
                 version: parts.version,
             },
-        );
-        let routed = self.note_route(routed?);
+        )?;
+        self.note_route(&routed);
 
         let admitted = routed.admit(self.connection.gateway.services()).await;
         let admitted = self.note_admission(&routed, admitted)?;
@@ -115,7 +122,7 @@ impl<'p> Pass<'p> {
         &mut self,
         admitted: &Admitted<'p>,
         upstream: UpstreamIndex,
-        parts: Parts,
+        parts: Box<Parts>,
         change: Change,
     ) -> Result<Answered, Rejection> {
         let upstream = self.running.upstreams.get(upstream.0).ok_or(Rejection::Internal)?;
@@ -125,17 +132,16 @@ impl<'p> Pass<'p> {
         let (body, flow) =
             RequestBody::new(body, admitted.route.max_body_size, self.running.settings.server.body_timeout);
         self.tail.flow.clone_from(&flow);
-        let (request, ours) = outbound::request(parts, change, admitted, self)?;
-        let random = self.connection.gateway.random_u64();
-        let ready = Instant::now();
-        let outbound = Outbound {
-            request: request.map(|()| body),
-            ours,
-            flow,
-            ready,
-            total: ready + admitted.route.timeout,
-            random,
+        let request = match &upstream.service {
+            // What its fields and its target are slices of is not kept while a server is asked.
+            None => Prepared::Server(outbound::request(parts, body, change, admitted, self)?),
+            Some(service) => {
+                Prepared::Service(service, Box::new(outbound::whole(parts, body, change, admitted, self)?))
+            }
         };
+        let ready = Instant::now();
+        let outbound =
+            Outbound { request, flow, ready, total: ready + admitted.route.timeout, random: self.chance.endpoint };
         let clock = self.connection.gateway.clock();
         self.tail.record.upstream = Some(Arc::clone(&upstream.series));
         let outcome = forward(admitted, upstream, outbound, clock, &mut self.tail.trail).await;
@@ -161,9 +167,10 @@ async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h1::Lines;
 
     /// The size of what a function returns, without calling it.
-    fn size_of_output<'a, F>(_: impl FnOnce(&'a Connection, Request<ClientBody>) -> F) -> usize {
+    fn size_of_output<'a, F>(_: impl FnOnce(&'a Connection, Box<Parts>, ClientBody, &'a mut Lines) -> F) -> usize {
         size_of::<F>()
     }
 
@@ -176,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_panic_ends_one_future() {
-        let mut caught = pin!(catch(pin!(async { panic!("on purpose") })));
+        let panicking = pin!(async { panic!("on purpose") });
+        let mut caught = pin!(catch(panicking));
         let polled = caught.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Err::<(), _>(Panicked))));
     }

@@ -21,7 +21,7 @@ pub use self::builder::GatewayBuilder;
 pub use self::call::{ResponseBody, ResponseBodyError};
 pub use self::serve::Listener;
 pub use self::service::{Admin, ResponseFuture};
-pub(crate) use self::state::{Place, State};
+pub(crate) use self::state::{Chance, Place, State};
 use crate::config::{Config, LogSettings};
 pub use crate::forward::body::BodyFailure as RequestBodyError;
 pub use crate::forward::in_code::RequestBody;

@@ -9,14 +9,14 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 use portcullis_core::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
-use crate::h1::push_field;
+use crate::h1::{Lines, push_field};
 
 /// What an answer has to know of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +88,8 @@ const COPIED: usize = 16 * 1024;
 const MOST_SCRATCH: usize = 32 * 1024;
 
 impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
-    /// Encodes the head into `out`.
-    pub(super) fn new(response: Response<B>, reply: Reply, date: &[u8], out: &'o mut Vec<u8>) -> Self {
-        let (parts, body) = response.into_parts();
+    /// Encodes the head into `out`, with the fields of `said` behind those of `parts`.
+    pub(super) fn new(parts: &Parts, body: B, said: &Lines, reply: Reply, date: &[u8], out: &'o mut Vec<u8>) -> Self {
         out.clear();
         let bodiless = reply.is_to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match body.size_hint().exact() {
@@ -100,7 +99,8 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
             None => Framing::Chunked,
         };
         let keeps_length = bodiless && parts.status != StatusCode::NO_CONTENT;
-        let says_close = encode(&parts, keeps_length, date, out);
+        let says_close = encode(parts, keeps_length, date, out);
+        out.extend_from_slice(said.as_bytes());
         let lasts = reply.lasts && framing != Framing::UntilClose && !says_close;
         match framing {
             _ if bodiless => {}
@@ -245,7 +245,7 @@ fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) -> 
             says_close |= value.as_bytes().eq_ignore_ascii_case(b"close");
         } else if *name != TRANSFER_ENCODING && (keeps_length || *name != CONTENT_LENGTH) {
             has_date |= *name == DATE;
-            push_field(out, name, value);
+            push_field(out, name, value.as_bytes());
         }
     }
     if !has_date {
