@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
-use super::Brought;
+use super::{Brought, Chance};
 use crate::background::Background;
 use crate::config::Config;
 use crate::connection::{Current, Here};
@@ -320,22 +320,6 @@ impl State {
 
     /// What chance decides about one request.
     pub(crate) fn chance(&self) -> Chance {
-        let mut random = self.random.mine();
-        let mut wide = || (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
-        let (request_id, trace_id) = (wide(), wide());
-        Chance { request_id, trace_id, parent_id: random.next_u64(), endpoint: random.next_u64() }
+        Chance::draw(&mut self.random.mine())
     }
-}
-
-/// What chance decides about one request, drawn at once.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Chance {
-    /// If it came without one.
-    pub(crate) request_id: u128,
-    /// If it is part of no trace yet.
-    pub(crate) trace_id: u128,
-    /// Who we are in its trace.
-    pub(crate) parent_id: u64,
-    /// Which server is asked.
-    pub(crate) endpoint: u64,
 }
