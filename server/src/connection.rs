@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::Version;
+use http::{HeaderMap, HeaderValue, Version};
 use portcullis_core::Rejection;
-use portcullis_core::headers::{Arrival, Forwarding, Proto, Via};
+use portcullis_core::headers::{Arrival, Forwarding, HeaderError, Proto, Via};
 
 use crate::gateway::State;
+use crate::h1::Lines;
 use crate::listen::h1::head::Bounds;
 use crate::listen::watch::{Patience, Watch};
 use crate::live::Running;
@@ -25,7 +26,7 @@ pub(crate) struct Connection {
     pub(crate) via: Via,
     pub(crate) watch: Arc<Watch>,
     /// What upstreams are told of the last client.
-    forwarding: Mutex<Forwarding>,
+    introduction: Mutex<Introduction>,
     /// The plan as this connection last saw it, behind a reference count of its own: requests raise that one, and not the
     /// one that every core would have to write to.
     current: Mutex<Arc<Current>>,
@@ -36,6 +37,14 @@ pub(crate) struct Connection {
 pub(crate) struct Here {
     pub(crate) current: Arc<Current>,
     pub(crate) via: Via,
+}
+
+/// What upstreams are told of a client, and the lines that say it: made anew only when another client is spoken for, or
+/// another host asked for.
+#[derive(Debug)]
+pub(crate) struct Introduction {
+    forwarding: Forwarding,
+    lines: Lines,
 }
 
 /// A plan and who is told of its requests, shared by the requests of one connection.
@@ -49,21 +58,20 @@ impl Connection {
     pub(crate) fn new(gateway: Arc<State>, peer: Option<IpAddr>, watch: Arc<Watch>) -> Self {
         let current = Mutex::new(Arc::new(gateway.current(gateway.running())));
         let via = gateway.via();
-        let forwarding = Mutex::new(Forwarding::new(peer, Proto::Http));
-        Self { gateway, peer, proto: Proto::Http, via, watch, forwarding, current }
+        let introduction = Introduction::new(peer, Proto::Http);
+        Self { gateway, peer, proto: Proto::Http, via, watch, introduction, current }
     }
 
     /// That of one request which the embedding program hands in.
     pub(crate) fn handed_in(gateway: &Arc<State>, peer: Option<IpAddr>, proto: Proto) -> Self {
         let Here { current, via } = gateway.here();
-        let forwarding = Mutex::new(Forwarding::new(peer, proto));
         Self {
             gateway: Arc::clone(gateway),
             peer,
             proto,
             via,
             watch: Watch::new(),
-            forwarding,
+            introduction: Introduction::new(peer, proto),
             current: Mutex::new(current),
         }
     }
@@ -86,11 +94,17 @@ impl Connection {
         record.origin = Some(Origin::Client);
     }
 
-    /// What upstreams are told of the client; only this connection's requests take the lock.
-    pub(crate) fn forwarding(&self, arrival: Arrival) -> MutexGuard<'_, Forwarding> {
-        let mut forwarding = self.forwarding.lock().unwrap_or_else(PoisonError::into_inner);
-        forwarding.follow(arrival);
-        forwarding
+    /// What upstreams are told of a client that asks for `host`; only this connection's requests take the lock.
+    pub(crate) fn introduce(&self, arrival: Arrival, host: Option<&HeaderValue>) -> MutexGuard<'_, Introduction> {
+        let mut introduction = self.introduction.lock().unwrap_or_else(PoisonError::into_inner);
+        let Introduction { forwarding, lines } = &mut *introduction;
+        if !forwarding.is_for(arrival, host) {
+            forwarding.follow(arrival);
+            lines.clear();
+            // Lines have room always.
+            let _ = forwarding.write(lines, host);
+        }
+        introduction
     }
 
     /// How large a head may be, as the connection begins with it.
@@ -110,5 +124,24 @@ impl Connection {
             stream: settings.stream_idle_timeout,
             idle: settings.idle_timeout,
         }
+    }
+}
+
+impl Introduction {
+    fn new(peer: Option<IpAddr>, proto: Proto) -> Mutex<Self> {
+        Mutex::new(Self { forwarding: Forwarding::new(peer, proto), lines: Lines::default() })
+    }
+
+    /// As lines, behind the fields of a request.
+    pub(crate) fn say(&self, to: &mut Lines) {
+        to.push(self.lines.as_bytes());
+    }
+
+    /// Into the fields of a request.
+    ///
+    /// # Errors
+    /// [`HeaderError::Full`]
+    pub(crate) fn write(&self, fields: &mut HeaderMap) -> Result<(), HeaderError> {
+        self.forwarding.repeat(fields)
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT, MAX_FORWARDS};
+use http::header::{EXPECT, MAX_FORWARDS};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use portcullis_core::Rejection;
@@ -94,12 +94,9 @@ pub(crate) fn refused(error: HeaderError) -> Rejection {
 ///
 /// # Errors
 /// 413, before a byte of it is read.
-pub(crate) fn fits(headers: &HeaderMap, most: Option<u64>) -> Result<(), Rejection> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match (declared, most) {
-        (Some(declared), Some(most)) if declared > most => Err(Rejection::BodyTooLarge),
-        _ => Ok(()),
-    }
+pub(crate) fn fits(body: &ClientBody, most: Option<u64>) -> Result<(), Rejection> {
+    let declared = body.size_hint().lower();
+    if most.is_some_and(|most| declared > most) { Err(Rejection::BodyTooLarge) } else { Ok(()) }
 }
 
 /// What is read of a body that nobody wants, so that its connection can go on: so many bytes, for so long.

@@ -1,20 +1,22 @@
 //! The head of a request as the upstream gets it.
 
 use std::borrow::Cow;
+use std::sync::MutexGuard;
 
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+use http::{HeaderValue, Request, Uri, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::ForwardedClaims;
-use portcullis_core::headers::{
-    self, HeaderError, HeaderRules, RuledFields, SetField, TRACEPARENT, TraceParent, X_REQUEST_ID,
-};
+use portcullis_core::headers::{self, HeaderError, RuledFields, SetField, TraceParent, Via, X_REQUEST_ID};
 use portcullis_core::plan::{Plan, Rewrite, Rewritten};
 use portcullis_core::source::Facts;
 
+use crate::connection::Introduction;
+use crate::forward::body::RequestBody;
+use crate::forward::h1::{Opening, Outgoing};
 use crate::inbound::refused;
 use crate::pass::Pass;
 
@@ -67,97 +69,111 @@ fn path(target: Rewritten<'_>, uri: &Uri) -> Result<PathChange, Rejection> {
     PathAndQuery::try_from(&*text).map(PathChange::To).map_err(|_| Rejection::BadRequest("the path cannot be sent on"))
 }
 
-/// The fields that we say, written after those of the client: a list, because a map costs a hash for each. Whatever the
-/// client said under their names is gone from the request before (by `inbound::screen`, or here).
-#[derive(Debug, Default)]
-pub(crate) struct Ours {
-    fields: Vec<(HeaderName, HeaderValue)>,
-    /// Who the request is from: made once for a token, and shared.
-    claims: Option<ForwardedClaims>,
-}
-
-impl Ours {
-    /// Room for what most requests get; one allocation.
-    fn new(claims: Option<ForwardedClaims>) -> Self {
-        Self { fields: Vec::with_capacity(10), claims }
-    }
-
-    /// Every field.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
-        self.fields.iter().chain(self.claims.iter().flatten())
-    }
-}
-
-impl SetField for Ours {
-    fn set_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError> {
-        self.fields.push((name, value));
-        Ok(())
-    }
-
-    fn add_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError> {
-        self.set_field(name, value)
-    }
-}
-
-/// The head for the upstream. Hop-by-hop and forged fields are gone already; what we say is set last, by replacing.
+/// The request as a server gets it: the fields that are left of the client's, and ours behind them as lines.
 ///
 /// # Errors
-/// 431 when there is no room for what we say.
+/// 431 when there is no room for a `Host`.
 pub(crate) fn request(
-    mut parts: Parts,
+    mut parts: Box<Parts>,
+    body: RequestBody,
     change: Change,
     admitted: &Admitted<'_>,
     pass: &Pass<'_>,
-) -> Result<(Request<()>, Ours), Rejection> {
-    let (connection, gateway) = (pass.connection, &pass.connection.gateway);
-    let fields = &mut parts.headers;
-    let mut ours = Ours::new(admitted.claims.clone());
-    admitted.hide_tokens(&pass.running.plan, fields);
-    // An absolute target's authority is the host (RFC 9112, section 3.2.2); otherwise the client's Host goes on as it is.
-    if let Some(authority) = parts.uri.authority() {
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Rejection::Internal)?;
-        set(fields.try_insert(HOST, host))?;
-    }
-    connection.via.append(&mut ours, parts.version).map_err(refused)?;
-    connection.forwarding(pass.arrival).write(&mut ours, fields.get(HOST)).map_err(refused)?;
-    if let Some(id) = &pass.request_id {
-        ours.set_field(X_REQUEST_ID, id.clone()).map_err(refused)?;
-    }
-    let trace = if pass.screened.survey.trace {
-        headers::continue_trace(fields, gateway.random_u128(), gateway.random_u64())
-    } else {
-        TraceParent::begun(gateway.random_u128(), gateway.random_u64())
-    };
-    ours.set_field(TRACEPARENT, trace.value()).map_err(refused)?;
-    rule(&admitted.route.request, change.fields, fields, &mut ours)?;
-    let mut request = Request::new(());
-    *request.method_mut() = parts.method;
-    *request.uri_mut() = origin_form(parts.uri, change.path);
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = parts.headers;
-    // What the embedding program put there; a service of it may ask for it, and for who the request is from.
-    *request.extensions_mut() = parts.extensions;
-    Ok((request, ours))
+) -> Result<Outgoing<RequestBody>, Rejection> {
+    let ours = Ours::new(&mut parts, change, admitted, pass)?;
+    let mut head = Opening::new(&parts);
+    ours.introduction.say(&mut head.lines);
+    ours.write(&mut head.lines).map_err(refused)?;
+    Ok(Outgoing::new(head, &mut parts, body))
 }
 
-/// The route's own rules, after `X-Forwarded-Host` was made of the client's `Host`, which a rule may replace.
-fn rule(rules: &HeaderRules, mut ruled: RuledFields, fields: &mut HeaderMap, ours: &mut Ours) -> Result<(), Rejection> {
-    rules.strip(fields);
-    if let Some(host) = ruled.take_host() {
-        set(fields.try_insert(HOST, host))?;
+/// The request as a service of the embedding program gets it: with ours among its fields, and with what that program put
+/// into it.
+///
+/// # Errors
+/// 431 when there is no room for our fields.
+pub(crate) fn whole(
+    mut parts: Box<Parts>,
+    body: RequestBody,
+    change: Change,
+    admitted: &Admitted<'_>,
+    pass: &Pass<'_>,
+) -> Result<Request<RequestBody>, Rejection> {
+    let ours = Ours::new(&mut parts, change, admitted, pass)?;
+    ours.introduction.write(&mut parts.headers).map_err(refused)?;
+    ours.write(&mut parts.headers).map_err(refused)?;
+    Ok(Request::from_parts(*parts, body))
+}
+
+/// The fields that we say of a request.
+struct Ours<'a> {
+    via: &'a Via,
+    /// In which the request came.
+    version: Version,
+    introduction: MutexGuard<'a, Introduction>,
+    request_id: Option<&'a HeaderValue>,
+    trace: TraceParent,
+    ruled: RuledFields,
+    claims: Option<&'a ForwardedClaims>,
+}
+
+impl<'a> Ours<'a> {
+    /// Makes `parts` what the upstream gets but for these. Hop-by-hop and forged fields are gone already, and here goes whatever
+    /// else the client said under the names of ours.
+    fn new(
+        parts: &mut Parts,
+        change: Change,
+        admitted: &'a Admitted<'_>,
+        pass: &'a Pass<'_>,
+    ) -> Result<Self, Rejection> {
+        let (connection, chance, fields) = (pass.connection, pass.chance, &mut parts.headers);
+        admitted.hide_tokens(&pass.running.plan, fields);
+        // An absolute target's authority is the host (RFC 9112, section 3.2.2); otherwise the client's Host goes on as it is.
+        if let Some(authority) = parts.uri.authority() {
+            let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Rejection::Internal)?;
+            set(fields.try_insert(HOST, host))?;
+        }
+        let trace = if pass.screened.survey.trace {
+            headers::continue_trace(fields, chance.trace_id, chance.parent_id)
+        } else {
+            TraceParent::begun(chance.trace_id, chance.parent_id)
+        };
+        // Tells the client's own Host, which a rule may replace.
+        let introduction = connection.introduce(pass.arrival, fields.get(HOST));
+        let mut ruled = change.fields;
+        admitted.route.request.strip(fields);
+        if let Some(host) = ruled.take_host() {
+            set(fields.try_insert(HOST, host))?;
+        }
+        let version = std::mem::replace(&mut parts.version, Version::HTTP_11);
+        if let Some(target) = origin_form(&parts.uri, change.path) {
+            parts.uri = target;
+        }
+        let (request_id, claims) = (pass.request_id.as_ref(), admitted.claims.as_ref());
+        Ok(Self { via: &connection.via, version, introduction, request_id, trace, ruled, claims })
     }
-    ruled.write(ours).map_err(refused)
+
+    /// All but the introduction, which is kept as lines.
+    fn write(&self, to: &mut impl SetField) -> Result<(), HeaderError> {
+        self.via.append(to, self.version)?;
+        if let Some(id) = self.request_id {
+            to.set_field(&X_REQUEST_ID, id)?;
+        }
+        self.trace.write(to)?;
+        self.ruled.write(to)?;
+        self.claims.into_iter().flatten().try_for_each(|(name, value)| to.set_field(name, value))
+    }
 }
 
 fn set<T>(inserted: Result<T, http::header::MaxSizeReached>) -> Result<(), Rejection> {
     inserted.map(drop).map_err(|_| Rejection::HeadersTooLarge)
 }
 
-/// What stands in the request line (RFC 9112, section 3.2.1).
-fn origin_form(uri: Uri, path: PathChange) -> Uri {
+/// What stands in the request line (RFC 9112, section 3.2.1); none where that is the target as it came.
+fn origin_form(uri: &Uri, path: PathChange) -> Option<Uri> {
     match path {
-        PathChange::To(path) => Uri::from(path),
-        PathChange::AsArrived if uri.authority().is_none() => uri,
-        PathChange::AsArrived => uri.path_and_query().cloned().map(Uri::from).unwrap_or_default(),
+        PathChange::To(path) => Some(Uri::from(path)),
+        PathChange::AsArrived if uri.authority().is_none() => None,
+        PathChange::AsArrived => Some(uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()),
     }
 }

@@ -13,6 +13,7 @@ use crate::body::Tail;
 use crate::connection::{Connection, Current};
 use crate::forward::body::BodyFailure;
 use crate::forward::{Answered, Trail};
+use crate::gateway::Chance;
 use crate::inbound::Screened;
 use crate::listen::h1::body::ClientBody;
 use crate::live::{Running, Upstream};
@@ -24,6 +25,7 @@ use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
 pub(crate) struct Pass<'p> {
     /// Where the request came from, as far as it is believed.
     pub(crate) arrival: Arrival,
+    pub(crate) chance: Chance,
     pub(crate) connection: &'p Connection,
     pub(crate) running: &'p Running,
     /// What will ride on the response's body; boxed from the start, so that it is never moved about.
@@ -64,6 +66,7 @@ impl<'p> Pass<'p> {
         });
         Self {
             arrival,
+            chance: connection.gateway.chance(),
             connection,
             running: &current.running,
             tail,
@@ -82,11 +85,10 @@ impl<'p> Pass<'p> {
         self.tail.flow.as_ref().is_some_and(|flow| flow.progress().failed == Some(BodyFailure::Gone))
     }
 
-    pub(crate) fn note_route<'r>(&mut self, routed: Routed<'p, 'r>) -> Routed<'p, 'r> {
+    pub(crate) fn note_route(&mut self, routed: &Routed<'p, '_>) {
         self.tail.record.host = Some(routed.host()).filter(|host| !host.is_empty()).map(Clip::new);
         self.tail.record.path = Some(Clip::new(routed.path().as_str()));
         self.tail.record.route = self.running.routes.get(routed.index().as_usize()).cloned();
-        routed
     }
 
     pub(crate) fn note_admission(

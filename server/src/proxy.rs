@@ -3,21 +3,22 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Response, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head};
+use portcullis_core::headers::SetField;
 use portcullis_core::plan::UpstreamIndex;
 use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::forward::body::RequestBody;
-use crate::forward::{Answered, Outbound, forward};
+use crate::forward::{Answered, Outbound, Prepared, forward};
 use crate::inbound;
 use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;
@@ -37,46 +38,53 @@ pub(crate) enum Passed<'p> {
     Upstream(Answered),
 }
 
-/// Answers one request. Never fails and never panics: a fault of ours is a 500 for this request alone.
-pub(crate) async fn handle(connection: &Connection, request: Request<ClientBody>) -> Response<Body> {
+/// Answers one request. Never fails and never panics: a fault of ours is a 500 for this request alone. Behind the answer's
+/// own fields belong those that are put into `said`.
+pub(crate) async fn handle(
+    connection: &Connection,
+    parts: Box<Parts>,
+    body: ClientBody,
+    said: &mut impl SetField,
+) -> Response<Body> {
     connection.watch.request_began();
     let current = connection.current();
-    let (parts, body) = request.into_parts();
     // Before anything is removed: whom the peer speaks for, if it is believed.
     let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &parts.headers);
     let mut pass = Pass::new(connection, &current, arrival, (parts.method.clone(), parts.version));
     pass.body = Some(body);
-    let outcome = catch(pass.run(parts)).await;
+    // Pinned where it is made: it is large, and never moved.
+    let outcome = catch(pin!(pass.run(parts))).await;
     if let Some(body) = pass.body.take() {
         pass.is_last = !inbound::discard(body, pass.screened.expects_continue).await;
     }
     match outcome {
-        Ok(Ok(Passed::Here)) => respond::here(pass),
-        Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer),
-        Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered),
+        Ok(Ok(Passed::Here)) => respond::here(pass, said),
+        Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer, said),
+        Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered, said),
         Ok(Err(_)) if pass.client_is_gone() => respond::to_nobody(),
-        Ok(Err(rejection)) => respond::rejected(pass, &rejection),
-        Err(Panicked) => respond::panicked(pass),
+        Ok(Err(rejection)) => respond::rejected(pass, &rejection, said),
+        Err(Panicked) => respond::panicked(pass, said),
     }
 }
 
 /// Answers what was no request.
-pub(crate) fn refuse(connection: &Connection, rejection: &Rejection) -> Response<Body> {
+pub(crate) fn refuse(connection: &Connection, rejection: &Rejection, said: &mut impl SetField) -> Response<Body> {
     connection.watch.request_began();
     let current = connection.current();
     let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &HeaderMap::new());
-    respond::rejected(Pass::new(connection, &current, arrival, (unknown_method(), Version::HTTP_11)), rejection)
+    let pass = Pass::new(connection, &current, arrival, (unknown_method(), Version::HTTP_11));
+    respond::rejected(pass, rejection, said)
 }
 
 impl<'p> Pass<'p> {
     /// The steps that can refuse.
-    async fn run(&mut self, mut parts: Parts) -> Result<Passed<'p>, Rejection> {
+    async fn run(&mut self, mut parts: Box<Parts>) -> Result<Passed<'p>, Rejection> {
         let plan = &self.running.plan;
         // What is refused before it has a route is known by the path it came with.
         self.tail.record.path = Some(Clip::new(parts.uri.path()));
-        let random = self.connection.gateway.random_u128();
         let marks = (&self.connection.via, self.connection.proto);
-        let screened = inbound::screen(&mut parts, &plan.identity_headers, marks, random, &mut self.request_id);
+        let fresh = self.chance.request_id;
+        let screened = inbound::screen(&mut parts, &plan.identity_headers, marks, fresh, &mut self.request_id);
         self.tail.record.request_id = self.request_id.as_ref().map(Clip::new);
         self.screened = screened?;
         if let Some(body) = self.body.as_mut().filter(|_| self.screened.expects_continue) {
@@ -95,8 +103,8 @@ impl<'p> Pass<'p> {
                 uri: &parts.uri,
                 version: parts.version,
             },
-        );
-        let routed = self.note_route(routed?);
+        )?;
+        self.note_route(&routed);
 
         let admitted = routed.admit(self.connection.gateway.services()).await;
         let admitted = self.note_admission(&routed, admitted)?;
@@ -114,26 +122,26 @@ impl<'p> Pass<'p> {
         &mut self,
         admitted: &Admitted<'p>,
         upstream: UpstreamIndex,
-        parts: Parts,
+        parts: Box<Parts>,
         change: Change,
     ) -> Result<Answered, Rejection> {
         let upstream = self.running.upstreams.get(upstream.0).ok_or(Rejection::Internal)?;
-        inbound::fits(&parts.headers, admitted.route.max_body_size)?;
+        // A body that does not fit stays in its place: it is discarded before the answer.
+        inbound::fits(self.body.as_ref().ok_or(Rejection::Internal)?, admitted.route.max_body_size)?;
         let body = self.body.take().ok_or(Rejection::Internal)?;
         let (body, flow) =
             RequestBody::new(body, admitted.route.max_body_size, self.running.settings.server.body_timeout);
         self.tail.flow.clone_from(&flow);
-        let (request, ours) = outbound::request(parts, change, admitted, self)?;
-        let random = self.connection.gateway.random_u64();
-        let ready = Instant::now();
-        let outbound = Outbound {
-            request: request.map(|()| body),
-            ours,
-            flow,
-            ready,
-            total: ready + admitted.route.timeout,
-            random,
+        let request = match &upstream.service {
+            // What its fields and its target are slices of is not kept while a server is asked.
+            None => Prepared::Server(outbound::request(parts, body, change, admitted, self)?),
+            Some(service) => {
+                Prepared::Service(service, Box::new(outbound::whole(parts, body, change, admitted, self)?))
+            }
         };
+        let ready = Instant::now();
+        let outbound =
+            Outbound { request, flow, ready, total: ready + admitted.route.timeout, random: self.chance.endpoint };
         let clock = self.connection.gateway.clock();
         self.tail.record.upstream = Some(Arc::clone(&upstream.series));
         let outcome = forward(admitted, upstream, outbound, clock, &mut self.tail.trail).await;
@@ -147,8 +155,7 @@ struct Panicked;
 
 /// Runs a future; a panic in it ends it and nothing else. What it held is dropped: permits and leases give their places
 /// back, and locks that were held are for counters that are whole at every moment.
-async fn catch<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
+async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -160,9 +167,10 @@ async fn catch<F: Future>(future: F) -> Result<F::Output, Panicked> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h1::Lines;
 
     /// The size of what a function returns, without calling it.
-    fn size_of_output<'a, F>(_: impl FnOnce(&'a Connection, Request<ClientBody>) -> F) -> usize {
+    fn size_of_output<'a, F>(_: impl FnOnce(&'a Connection, Box<Parts>, ClientBody, &'a mut Lines) -> F) -> usize {
         size_of::<F>()
     }
 
@@ -175,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_panic_ends_one_future() {
-        let mut caught = pin!(catch(async { panic!("on purpose") }));
+        let panicking = pin!(async { panic!("on purpose") });
+        let mut caught = pin!(catch(panicking));
         let polled = caught.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Err::<(), _>(Panicked))));
     }

@@ -1,30 +1,32 @@
 //! The head of a response as the client gets it, and the body with all that rides on it.
+//!
+//! The fields that we say go to `said`, and belong behind those of the response: an HTTP/1 connection writes them as lines, which
+//! cost no map.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use portcullis_core::Rejection;
-use portcullis_core::headers::{self, Survey};
+use portcullis_core::headers::{self, HeaderError, SetField, Survey};
 use portcullis_core::rejection::Fault;
 
 use crate::body::{Body, Tail};
-use crate::connection::Connection;
 use crate::forward::Answered;
 use crate::observe::{BreakerState, Clip, Ending, Origin};
 use crate::pass::Pass;
 use crate::target::Own;
 
 /// That we are here (RFC 9110, section 9.3.7).
-pub(crate) fn here(mut pass: Pass<'_>) -> Response<Body> {
+pub(crate) fn here(mut pass: Pass<'_>, said: &mut impl SetField) -> Response<Body> {
     let mut head = Response::new(());
     *head.status_mut() = StatusCode::NO_CONTENT;
-    announce(&mut pass, head.headers_mut());
+    announce(&mut pass, head.headers_mut(), said);
     pass.tail.record.ending = Ending::Complete;
     whole(pass, head, Bytes::new())
 }
 
 /// What the gateway says itself.
-pub(crate) fn own(mut pass: Pass<'_>, answer: Own<'_>) -> Response<Body> {
+pub(crate) fn own(mut pass: Pass<'_>, answer: Own<'_>, said: &mut impl SetField) -> Response<Body> {
     let mut head = Response::new(());
     let body = match answer {
         Own::Redirect(status, location) => {
@@ -39,23 +41,23 @@ pub(crate) fn own(mut pass: Pass<'_>, answer: Own<'_>) -> Response<Body> {
         }
     };
     rule(&mut pass, head.headers_mut());
-    announce(&mut pass, head.headers_mut());
+    announce(&mut pass, head.headers_mut(), said);
     pass.tail.record.ending = Ending::Complete;
     whole(pass, head, body)
 }
 
 /// An upstream's answer.
-pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered) -> Response<Body> {
+pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered, said: &mut impl SetField) -> Response<Body> {
     let (mut parts, incoming) = answered.response.into_parts();
     let survey = Survey::of(&parts.headers);
     if survey.hop_by_hop && headers::remove_hop_by_hop(&mut parts.headers).is_err() {
-        return rejected(pass, &Rejection::UpstreamInvalid);
+        return rejected(pass, &Rejection::UpstreamInvalid, said);
     }
     // Who a client is, is between us and the upstream, whatever it echoes.
     pass.running.plan.identity_headers.strip(&mut parts.headers);
     // Only a full map can refuse, and then the answer goes on without.
-    let _ = pass.connection.via.append(&mut parts.headers, parts.version);
-    announce(&mut pass, &mut parts.headers);
+    let _ = pass.connection.via.append(said, parts.version);
+    announce(&mut pass, &mut parts.headers, said);
     if parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
         pass.connection.watch.answer_is_a_stream();
     }
@@ -66,23 +68,23 @@ pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered) -> Response<Body>
 }
 
 /// A fault of ours: the request's future panicked.
-pub(crate) fn panicked(pass: Pass<'_>) -> Response<Body> {
+pub(crate) fn panicked(pass: Pass<'_>, said: &mut impl SetField) -> Response<Body> {
     pass.connection.gateway.metrics().panicked();
-    refusal(pass, &Rejection::Internal, Ending::Panicked)
+    refusal(pass, &Rejection::Internal, Ending::Panicked, said)
 }
 
 /// A refusal.
-pub(crate) fn rejected(pass: Pass<'_>, rejection: &Rejection) -> Response<Body> {
-    refusal(pass, rejection, Ending::Rejected(rejection.code()))
+pub(crate) fn rejected(pass: Pass<'_>, rejection: &Rejection, said: &mut impl SetField) -> Response<Body> {
+    refusal(pass, rejection, Ending::Rejected(rejection.code()), said)
 }
 
-fn refusal(mut pass: Pass<'_>, rejection: &Rejection, ending: Ending) -> Response<Body> {
+fn refusal(mut pass: Pass<'_>, rejection: &Rejection, ending: Ending, said: &mut impl SetField) -> Response<Body> {
     // A request that was refused before it had an id gets one: its answer and its log line are told by it.
-    let id = pass.request_id.get_or_insert_with(|| fresh_id(pass.connection));
+    let id = pass.request_id.get_or_insert_with(|| headers::fresh_request_id(pass.chance.request_id));
     pass.tail.record.request_id.get_or_insert_with(|| Clip::new(&*id));
     let instance = id.to_str().ok();
     let (mut parts, body) = rejection.response(instance).into_parts();
-    announce(&mut pass, &mut parts.headers);
+    announce(&mut pass, &mut parts.headers, said);
     pass.is_last |= ends_connection(rejection);
     pass.tail.record.ending = ending;
     pass.tail.record.origin = Some(match rejection.fault() {
@@ -103,10 +105,6 @@ pub(crate) fn to_nobody() -> Response<Body> {
     *answer.status_mut() = StatusCode::BAD_REQUEST;
     set(answer.headers_mut(), CONNECTION, HeaderValue::from_static("close"));
     answer
-}
-
-fn fresh_id(connection: &Connection) -> HeaderValue {
-    headers::fresh_request_id(connection.gateway.random_u128())
 }
 
 /// A body of our own. What has none to send (HEAD, 204, 304) says its length, where it may, and is complete as it is.
@@ -137,12 +135,54 @@ fn rule(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
 }
 
 /// What every answer says: the request's id, and how much is left of its limits.
-fn announce(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
+fn announce(pass: &mut Pass<'_>, fields: &mut HeaderMap, said: &mut impl SetField) {
+    let mut said = Instead::of(fields, said);
     if let Some(id) = pass.request_id.take() {
-        set(fields, headers::X_REQUEST_ID, id);
+        let _ = said.set_field(&headers::X_REQUEST_ID, &id);
     }
     if let Some((route, verdict)) = &pass.verdict {
-        route.limits.policies.write(verdict, pass.running.settings.server.rate_limit_headers, fields);
+        route.limits.policies.write(verdict, pass.running.settings.server.rate_limit_headers, &mut said);
+    }
+}
+
+/// What we say behind an answer's own fields, and in the place of those.
+struct Instead<'a, F> {
+    fields: &'a mut HeaderMap,
+    said: &'a mut F,
+    /// Whether the answer may have a field that we say.
+    replaces: bool,
+}
+
+impl<'a, F: SetField> Instead<'a, F> {
+    fn of(fields: &'a mut HeaderMap, said: &'a mut F) -> Self {
+        // One look at all names instead of a search for each of ours: hardly an answer has any of them.
+        let replaces = fields.keys().any(|name| may_be_said(name.as_str()));
+        Self { fields, said, replaces }
+    }
+}
+
+/// The names that [`announce`] says, and few others.
+fn may_be_said(name: &str) -> bool {
+    name.starts_with('r') || name.starts_with("x-r")
+}
+
+impl<F: SetField> SetField for Instead<'_, F> {
+    fn set_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), HeaderError> {
+        if self.replaces {
+            self.fields.remove(name);
+        }
+        self.said.set_field(name, value)
+    }
+
+    fn add_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), HeaderError> {
+        self.said.add_field(name, value)
+    }
+
+    fn set_text(&mut self, name: &HeaderName, text: &[u8]) -> Result<(), HeaderError> {
+        if self.replaces {
+            self.fields.remove(name);
+        }
+        self.said.set_text(name, text)
     }
 }
 

@@ -24,7 +24,8 @@ const MAX_IDENTITY: usize = 8 * 1024;
 ///
 /// Each thread has a shard of its own and locks only that. A token is known by 128 bits of SipHash-1-3 over all of it
 /// (signature included) under a random key, never by its text: finding another text with the same hash would take a
-/// forgery of that MAC, made without ever seeing one of its outputs.
+/// forgery of that MAC, made without ever seeing one of its outputs. It is hashed only where one with the same [`End`] is
+/// remembered: a bad token is told by its last eight bytes as a rule, and a flood of them costs no hashing.
 pub(super) struct TokenCache {
     key: SipHasher13,
     shards: Sharded<Shard>,
@@ -32,9 +33,14 @@ pub(super) struct TokenCache {
     half: usize,
 }
 
-/// What a token is known by.
+/// Where a token is looked for: its last eight bytes, which are a part of the signature. Only accepted tokens are kept, so
+/// whoever wants many in one place of the map must find an issuer to sign them so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TokenKey(u128);
+struct End(u64);
+
+/// What a token is known by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct TokenKey(u128);
 
 /// One thread's tokens. New ones, and old ones that are asked for, are young; when the young are half of what is
 /// allowed they become the old, and the old of then, which nobody asked for since, are gone. That is close to "least
@@ -47,9 +53,10 @@ struct Shard {
     old: Tokens,
 }
 
-type Tokens = HashMap<TokenKey, Entry, BuildHasherDefault<AsItIs>>;
+type Tokens = HashMap<End, Entry, BuildHasherDefault<Spread>>;
 
 struct Entry {
+    key: TokenKey,
     identity: Arc<Identity>,
     /// Not accepted from here on; the leeway of verification is in it.
     until: UnixTime,
@@ -62,63 +69,89 @@ impl TokenCache {
         Self { key: SipHasher13::new_with_key(&key), shards: Sharded::new(Shard::default), half: (tokens / 2).max(1) }
     }
 
-    /// What `token` is known by.
-    pub(super) fn key(&self, token: &str) -> TokenKey {
-        TokenKey(self.key.hash(token.as_bytes()).as_u128())
-    }
-
     /// The identity behind a token that the key set of `generation` vouched for, while it holds.
-    pub(super) fn get(&self, key: TokenKey, generation: u64, now: UnixTime) -> Option<Arc<Identity>> {
-        let own = self.shards.mine().get(key, generation, now, self.half);
-        own.or_else(|| self.learn(key, generation, now))
+    pub(super) fn get(&self, token: &str, generation: u64, now: UnixTime) -> Option<Arc<Identity>> {
+        let known = self.shards.mine().get(End::of(token), || self.key(token), generation, now, self.half);
+        known.or_else(|| self.learn(token, generation, now))
     }
 
     /// What another thread knows of a token that this one does not, taken over. It locks the others' shards for a look-up
     /// each, which is less than the signature check that it saves, and happens once for a token and thread.
-    fn learn(&self, key: TokenKey, generation: u64, now: UnixTime) -> Option<Arc<Identity>> {
-        let (identity, until) = self.shards.find(|shard| shard.peek(key, generation, now))?;
+    fn learn(&self, token: &str, generation: u64, now: UnixTime) -> Option<Arc<Identity>> {
+        let end = End::of(token);
+        let (key, identity, until) = self.shards.find(|shard| shard.peek(end, generation, now))?;
+        if key != self.key(token) {
+            return None;
+        }
         let mut own = self.shards.mine();
         if own.is_at(generation) {
-            own.insert(key, Entry { identity: Arc::clone(&identity), until }, self.half);
+            own.insert(end, Entry { key, identity: Arc::clone(&identity), until }, self.half);
         }
         Some(identity)
     }
 
     /// Remembers an accepted token until `until`. `generation` is the key set it was checked with: where a later one has
-    /// been seen meanwhile, nothing is remembered.
-    pub(super) fn insert(&self, key: TokenKey, generation: u64, identity: Arc<Identity>, until: UnixTime) {
+    /// been seen meanwhile, nothing is remembered. Of two tokens with one end the later one is.
+    pub(super) fn insert(&self, token: &str, generation: u64, identity: Arc<Identity>, until: UnixTime) {
         // Weighed and, if too heavy, let go before the lock is taken.
         if weight(identity.claims()) <= MAX_IDENTITY {
+            let key = self.key(token);
             let mut shard = self.shards.mine();
             if shard.is_at(generation) {
-                shard.insert(key, Entry { identity, until }, self.half);
+                shard.insert(End::of(token), Entry { key, identity, until }, self.half);
             }
         }
+    }
+
+    fn key(&self, token: &str) -> TokenKey {
+        TokenKey(self.key.hash(token.as_bytes()).as_u128())
+    }
+}
+
+impl End {
+    fn of(token: &str) -> Self {
+        let token = token.as_bytes();
+        // What is shorter is no token that anybody would accept.
+        let short = || token.iter().fold(0, |end, byte| end << 8 | u64::from(*byte));
+        Self(token.last_chunk().map_or_else(short, |end| u64::from_le_bytes(*end)))
     }
 }
 
 impl Shard {
-    fn get(&mut self, key: TokenKey, generation: u64, now: UnixTime, half: usize) -> Option<Arc<Identity>> {
+    /// `key` is asked only where there is something to compare it with.
+    fn get(
+        &mut self,
+        end: End,
+        key: impl Fn() -> TokenKey,
+        generation: u64,
+        now: UnixTime,
+        half: usize,
+    ) -> Option<Arc<Identity>> {
         if !self.is_at(generation) {
             return None;
         }
-        if let Some(entry) = self.young.get(&key) {
-            if now < entry.until {
-                return Some(Arc::clone(&entry.identity));
+        match self.young.get(&end) {
+            Some(entry) if entry.key != key() => None,
+            Some(entry) if now < entry.until => Some(Arc::clone(&entry.identity)),
+            Some(_ended) => {
+                self.young.remove(&end);
+                None
             }
-            self.young.remove(&key);
-            return None;
+            None if self.old.get(&end)?.key != key() => None,
+            None => {
+                let entry = self.old.remove(&end).filter(|entry| now < entry.until)?;
+                let identity = Arc::clone(&entry.identity);
+                self.insert(end, entry, half);
+                Some(identity)
+            }
         }
-        let entry = self.old.remove(&key).filter(|entry| now < entry.until)?;
-        let identity = Arc::clone(&entry.identity);
-        self.insert(key, entry, half);
-        Some(identity)
     }
 
     /// What is known, for another thread: nothing moves.
-    fn peek(&self, key: TokenKey, generation: u64, now: UnixTime) -> Option<(Arc<Identity>, UnixTime)> {
-        let entry = self.young.get(&key).or_else(|| self.old.get(&key))?;
-        (self.generation == generation && now < entry.until).then(|| (Arc::clone(&entry.identity), entry.until))
+    fn peek(&self, end: End, generation: u64, now: UnixTime) -> Option<(TokenKey, Arc<Identity>, UnixTime)> {
+        let entry = self.young.get(&end).or_else(|| self.old.get(&end))?;
+        let holds = self.generation == generation && now < entry.until;
+        holds.then(|| (entry.key, Arc::clone(&entry.identity), entry.until))
     }
 
     /// Follows the key set: all that an earlier one vouched for falls in one step. False for one that is itself earlier.
@@ -129,13 +162,13 @@ impl Shard {
         self.generation == generation
     }
 
-    fn insert(&mut self, key: TokenKey, entry: Entry, half: usize) {
+    fn insert(&mut self, end: End, entry: Entry, half: usize) {
         if self.young.len() >= half {
             // Swapped, so that both keep the memory they have and a full shard allocates no more.
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
-        self.young.insert(key, entry);
+        self.young.insert(end, entry);
     }
 }
 
@@ -159,11 +192,11 @@ fn weight(claims: &Map<String, Value>) -> usize {
     nodes + claims.iter().map(|(name, value)| ALLOCATION + name.capacity() + heap(value)).sum::<usize>()
 }
 
-/// A token's key is a hash already: the map takes half of it as it is.
+/// The end of a signature is as good as random, but for its letters: spread over all bits by a multiplication.
 #[derive(Default)]
-struct AsItIs(u64);
+struct Spread(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for Spread {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -174,9 +207,9 @@ impl Hasher for AsItIs {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "64 of 128 well-mixed bits")]
-    fn write_u128(&mut self, number: u128) {
-        self.0 = number as u64;
+    fn write_u64(&mut self, number: u64) {
+        // The high half is the better mixed one, and the map takes its place by the low bits.
+        self.0 = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
     }
 }
 

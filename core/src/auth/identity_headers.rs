@@ -48,7 +48,11 @@ impl IdentityHeaders {
 
     /// Removes every one of them, in every spelling and with all its values. Allocates nothing when there is none.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        // Collected first, because a map cannot change while its keys are read; an empty Vec takes no memory.
+        // Most requests have none, and most gateways that verify nobody look for none.
+        if self.names.is_empty() || !headers.keys().any(|name| self.contains(name)) {
+            return;
+        }
+        // Collected first, because a map cannot change while its keys are read.
         let forged: Vec<_> = headers.keys().filter(|name| self.contains(name)).cloned().collect();
         for name in forged {
             headers.remove(name);

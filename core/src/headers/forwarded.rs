@@ -128,6 +128,13 @@ impl Forwarding {
         }
     }
 
+    /// Whether this was written last for a client that came so and asked for `host`: whoever kept what was written then need not
+    /// have it written again.
+    pub fn is_for(&self, arrival: Arrival, host: Option<&HeaderValue>) -> bool {
+        (self.client, self.proto) == (arrival.client, arrival.proto)
+            && self.told.as_ref().is_some_and(|(known, _)| known.as_ref() == host)
+    }
+
     /// Writes `X-Forwarded-For`, `-Host`, `-Proto` and `Forwarded`, each once. What a client said of itself under these names
     /// has to be gone before ([`erase_forwarding`]).
     ///
@@ -135,19 +142,26 @@ impl Forwarding {
     ///
     /// [`HeaderError::Full`] when there is no room for more fields.
     pub fn write(&mut self, to: &mut impl SetField, host: Option<&HeaderValue>) -> Result<(), HeaderError> {
-        let told = match self.told.take().filter(|(known, _)| known.as_ref() == host) {
-            Some(told) => Some(told),
-            None => forwarded(self.client, host, self.proto)
+        if self.told.as_ref().is_none_or(|(known, _)| known.as_ref() != host) {
+            self.told = forwarded(self.client, host, self.proto)
                 .or_else(|| forwarded(self.client, None, self.proto))
-                .map(|line| (host.and_then(copied), line)),
-        };
-        set(to, X_FORWARDED_FOR, self.address.clone())?;
+                .map(|line| (host.and_then(copied), line));
+        }
+        self.repeat(to)
+    }
+
+    /// Writes once more what was written last.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError::Full`] when there is no room for more fields.
+    pub fn repeat(&self, to: &mut impl SetField) -> Result<(), HeaderError> {
+        let (host, line) = self.told.as_ref().map_or((None, None), |(host, line)| (host.as_ref(), Some(line)));
+        set(to, &X_FORWARDED_FOR, self.address.as_ref())?;
         // The copy that is kept, not the request's: that one is a part of the buffer its connection reads into.
-        set(to, X_FORWARDED_HOST, told.as_ref().and_then(|(host, _)| host.clone()))?;
-        set(to, X_FORWARDED_PROTO, Some(HeaderValue::from_static(self.proto.as_str())))?;
-        set(to, FORWARDED, told.as_ref().map(|(_, line)| line.clone()))?;
-        self.told = told;
-        Ok(())
+        set(to, &X_FORWARDED_HOST, host)?;
+        set(to, &X_FORWARDED_PROTO, Some(&HeaderValue::from_static(self.proto.as_str())))?;
+        set(to, &FORWARDED, line)
     }
 }
 
@@ -156,7 +170,7 @@ fn copied(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
-fn set(to: &mut impl SetField, name: HeaderName, value: Option<HeaderValue>) -> Result<(), HeaderError> {
+fn set(to: &mut impl SetField, name: &HeaderName, value: Option<&HeaderValue>) -> Result<(), HeaderError> {
     value.map_or(Ok(()), |value| to.set_field(name, value))
 }
 

@@ -21,26 +21,52 @@ impl<const MAX: usize> Line<MAX> {
         Some(())
     }
 
-    /// Lower-case hex digits, two for each byte.
+    /// Lower-case hex digits, two for each byte. None also for bytes that are no multiple of four.
     pub(super) fn push_hex(&mut self, bytes: &[u8]) -> Option<()> {
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        let end = self.len.checked_add(bytes.len().checked_mul(2)?)?;
-        for (pair, byte) in self.bytes.get_mut(self.len..end)?.chunks_exact_mut(2).zip(bytes) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-        }
-        self.len = end;
-        Some(())
+        let (words, []) = bytes.as_chunks() else { return None };
+        words.iter().try_for_each(|word| self.push(&hex(u32::from_be_bytes(*word))))
+    }
+
+    /// What is on it.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// The value; none when a byte in it may not stand in a header.
     pub(super) fn value(&self) -> Option<HeaderValue> {
-        HeaderValue::from_bytes(self.bytes.get(..self.len)?).ok()
+        HeaderValue::from_bytes(self.as_bytes()).ok()
     }
+}
+
+/// The eight hex digits of a number, all at once: a request gets some ninety of them.
+fn hex(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Each half goes apart from the other, and each half of that, until every digit has a byte of its own.
+    let mut digits = u64::from(number);
+    for (shift, halves) in [(16, 0x0000_ffff_0000_ffff), (8, 0x00ff_00ff_00ff_00ff), (4, 0x0f0f_0f0f_0f0f_0f0f)] {
+        digits = (digits | digits << shift) & halves;
+    }
+    // 1 where six more would be sixteen: a letter.
+    let letters = (digits + 6 * ONES) >> 4 & ONES;
+    (digits + u64::from(b'0') * ONES + u64::from(b'a' - b'9' - 1) * letters).to_be_bytes()
 }
 
 /// What `format!` writes goes on the line too.
 impl<const MAX: usize> std::fmt::Write for Line<MAX> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.push(text.as_bytes()).ok_or(std::fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_what_the_library_writes() {
+        let numbers = (0..32).flat_map(|shift| (0..16).map(move |digit: u32| digit.rotate_left(shift)));
+        for number in numbers.chain([0x0123_4567, 0x89ab_cdef, 0x9a9a_a9a9, u32::MAX]) {
+            assert_eq!(hex(number), *format!("{number:08x}").as_bytes());
+        }
     }
 }

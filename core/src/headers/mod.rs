@@ -90,32 +90,49 @@ impl From<MaxSizeReached> for HeaderError {
     }
 }
 
-/// Where fields are put that a proxy says itself: into a [`HeaderMap`], or on a list that is written after one. A request
-/// that goes out as HTTP/1 needs no map for them, and a map costs a hash for each.
+/// Where fields are put that a proxy says itself: into a [`HeaderMap`], or as lines behind those of one. A message that goes
+/// out as HTTP/1 needs no map for them, and a map costs a hash for each.
 pub trait SetField {
     /// Puts a field in place of what is there under its name.
     ///
     /// # Errors
     ///
     /// [`HeaderError::Full`] when there is no room.
-    fn set_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError>;
+    fn set_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), HeaderError>;
 
     /// Puts a field after what is there under its name.
     ///
     /// # Errors
     ///
     /// [`HeaderError::Full`] when there is no room.
-    fn add_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError>;
+    fn add_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), HeaderError>;
+
+    /// [`set_field`](Self::set_field) with a value that is still text, for whom a line is made without one. It must be
+    /// text that a value can be: digits and the like that we wrote ourselves, never anything of a client's.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError::Full`] when there is no room.
+    fn set_text(&mut self, name: &HeaderName, text: &[u8]) -> Result<(), HeaderError> {
+        HeaderValue::from_bytes(text).map_or(Ok(()), |value| self.set_field(name, &value))
+    }
 }
 
 impl SetField for HeaderMap {
-    fn set_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError> {
-        self.try_insert(name, value)?;
+    fn set_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), HeaderError> {
+        self.try_insert(name.clone(), value.clone())?;
         Ok(())
     }
 
-    fn add_field(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeaderError> {
-        self.try_append(name, value)?;
+    fn add_field(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), HeaderError> {
+        self.try_append(name.clone(), value.clone())?;
+        Ok(())
+    }
+
+    fn set_text(&mut self, name: &HeaderName, text: &[u8]) -> Result<(), HeaderError> {
+        if let Ok(value) = HeaderValue::from_bytes(text) {
+            self.try_insert(name.clone(), value)?;
+        }
         Ok(())
     }
 }

@@ -69,6 +69,9 @@ impl HeaderRules {
 
     /// The values for one request. Read before anything is removed: a rule may set a field from one that goes.
     pub fn fields(&self, facts: &Facts<'_>) -> RuledFields {
+        if self.is_empty() {
+            return RuledFields::default();
+        }
         let rules = self.set.iter().chain(&self.added);
         let fields = rules.filter_map(|rule| rule.value.render(facts).map(|value| (rule.name.clone(), value)));
         RuledFields(fields.collect())
@@ -87,8 +90,8 @@ impl RuledFields {
     ///
     /// # Errors
     /// [`HeaderError::Full`] when there is no room.
-    pub fn write(self, fields: &mut impl SetField) -> Result<(), HeaderError> {
-        self.0.into_iter().try_for_each(|(name, value)| fields.add_field(name, value))
+    pub fn write(&self, fields: &mut impl SetField) -> Result<(), HeaderError> {
+        self.0.iter().try_for_each(|(name, value)| fields.add_field(name, value))
     }
 
     /// Takes out the `Host`, which has a place of its own.

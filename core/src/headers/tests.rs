@@ -373,6 +373,6 @@ proptest! {
 /// The trace goes on, and its field is set.
 fn traced(headers: &mut HeaderMap, trace: u128, parent: u64) -> TraceParent {
     let next = continue_trace(headers, trace, parent);
-    headers.set_field(TRACEPARENT, next.value()).unwrap();
+    next.write(headers).unwrap();
     next
 }

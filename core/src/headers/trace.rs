@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::{HeaderMap, HeaderValue};
 
 use super::line::Line;
-use super::{TRACEPARENT, TRACESTATE, only};
+use super::{HeaderError, SetField, TRACEPARENT, TRACESTATE, only};
 
 /// The length of a `traceparent` of version 00.
 const LEN: usize = 55;
@@ -76,6 +76,16 @@ impl TraceParent {
         self.push(&mut line).and_then(|()| line.value()).unwrap_or(HeaderValue::from_static(""))
     }
 
+    /// Sets a `traceparent` field.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError::Full`] when there is no room.
+    pub fn write(self, to: &mut impl SetField) -> Result<(), HeaderError> {
+        let mut line = Line::<LEN>::new();
+        self.push(&mut line).map_or(Ok(()), |()| to.set_text(&TRACEPARENT, line.as_bytes()))
+    }
+
     const fn flags(self) -> u8 {
         self.sampled as u8
     }
@@ -86,7 +96,7 @@ impl TraceParent {
         line.push(b"-")?;
         line.push_hex(&self.parent_id.to_be_bytes())?;
         line.push(b"-")?;
-        line.push_hex(&[self.flags()])
+        line.push(if self.sampled { b"01" } else { b"00" })
     }
 }
 

@@ -108,6 +108,6 @@ impl Via {
             Version::HTTP_3 => &self.http_3,
             _ => &self.http_11,
         };
-        to.add_field(VIA, value.clone())
+        to.add_field(&VIA, value)
     }
 }

@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::Verdict;
 use super::rule::{MAX_NAME, Rule};
+use crate::headers::SetField;
 
 /// `RateLimit`: what is left of the limit that decided.
 pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -97,32 +98,25 @@ impl Policies {
     /// Writes what `verdict` says into the head of an answer, replacing fields of the same names.
     ///
     /// For an admitted request the times say when the limit is whole; for a refused one when it would be admitted, which
-    /// is then the same as `Retry-After`. A map that can take no more fields is left as it is.
-    pub fn write(&self, verdict: &Verdict, families: HeaderFamilies, headers: &mut HeaderMap) {
-        // A head that is full goes out without our fields rather than not at all. Asked for at once, it grows at most once.
-        let _ = headers.try_reserve(MOST_FIELDS);
-        let mut put = |name: HeaderName, value: HeaderValue| {
-            let _ = headers.try_insert(name, value);
-        };
+    /// is then the same as `Retry-After`. A head that can take no more fields is left as it is.
+    pub fn write(&self, verdict: &Verdict, families: HeaderFamilies, head: &mut impl SetField) {
         if !verdict.admitted {
-            put(RETRY_AFTER, number(verdict.retry_after()));
+            set_number(head, &RETRY_AFTER, verdict.retry_after());
         }
         let Some(beginning) = self.beginnings.get(verdict.decided).filter(|text| !text.is_empty()) else { return };
         let reset = if verdict.admitted { seconds_up(verdict.reset) } else { verdict.retry_after() };
+        // A head that is full goes out without our fields rather than not at all.
         if families.ratelimit {
-            put(RATELIMIT_POLICY, self.policy.clone());
-            put(RATELIMIT, standing(beginning, verdict.remaining, reset));
+            let _ = head.set_field(&RATELIMIT_POLICY, &self.policy);
+            let _ = head.set_text(&RATELIMIT, standing(beginning, verdict.remaining, reset).as_bytes());
         }
         if families.x_ratelimit {
-            put(X_RATELIMIT_LIMIT, number(verdict.limit));
-            put(X_RATELIMIT_REMAINING, number(verdict.remaining));
-            put(X_RATELIMIT_RESET, number(reset));
+            set_number(head, &X_RATELIMIT_LIMIT, verdict.limit);
+            set_number(head, &X_RATELIMIT_REMAINING, verdict.remaining);
+            set_number(head, &X_RATELIMIT_RESET, reset);
         }
     }
 }
-
-/// How many fields one answer may get.
-const MOST_FIELDS: usize = 6;
 
 /// Whole seconds, rounded up: a client that comes back then does not come too early.
 pub(super) fn seconds_up(duration: Duration) -> u64 {
@@ -146,16 +140,17 @@ fn quoted(name: &str) -> Box<str> {
 }
 
 /// `"per-user";r=50;t=30`.
-fn standing(beginning: &[u8], remaining: u64, reset: u64) -> HeaderValue {
-    Text::<LONGEST>::new().add(beginning).add_number(remaining).add(b";t=").add_number(reset).value()
+fn standing(beginning: &[u8], remaining: u64, reset: u64) -> Text {
+    let mut text = Text::new();
+    text.add(beginning).add_number(remaining).add(b";t=").add_number(reset);
+    text
 }
 
-fn number(number: u64) -> HeaderValue {
-    match small(number) {
-        Some(text) => HeaderValue::from_static(text),
-        // Not HeaderValue's own conversion, which allocates twice.
-        None => Text::<20>::new().add_number(number).value(),
-    }
+fn set_number(head: &mut impl SetField, name: &HeaderName, number: u64) {
+    let _ = match small(number) {
+        Some(text) => head.set_field(name, &HeaderValue::from_static(text)),
+        None => head.set_text(name, itoa::Buffer::new().format(number).as_bytes()),
+    };
 }
 
 /// The numbers from 0 to 999, three digits each: most of what is told is below a thousand, and need not be written anew.
@@ -195,15 +190,15 @@ fn small(number: u64) -> Option<&'static str> {
 /// The longest name, all of it escaped, and two numbers.
 const LONGEST: usize = 2 * MAX_NAME + 64;
 
-/// A header value in the making, on the stack: the only allocation is the value's own.
-struct Text<const MAX: usize> {
-    bytes: [u8; MAX],
+/// A header value in the making, on the stack.
+struct Text {
+    bytes: [u8; LONGEST],
     len: usize,
 }
 
-impl<const MAX: usize> Text<MAX> {
+impl Text {
     const fn new() -> Self {
-        Self { bytes: [0; MAX], len: 0 }
+        Self { bytes: [0; LONGEST], len: 0 }
     }
 
     fn add(&mut self, text: &[u8]) -> &mut Self {
@@ -215,25 +210,10 @@ impl<const MAX: usize> Text<MAX> {
     }
 
     fn add_number(&mut self, number: u64) -> &mut Self {
-        if let Some(text) = small(number) {
-            return self.add(text.as_bytes());
-        }
-        // Twenty digits hold every 64-bit number; filled from the last.
-        let mut digits = [b'0'; 20];
-        let (mut rest, mut first) = (number, digits.len());
-        for (index, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            first = index;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.add(digits.get(first..).unwrap_or_default())
+        self.add(itoa::Buffer::new().format(number).as_bytes())
     }
 
-    fn value(&self) -> HeaderValue {
-        let text = self.bytes.get(..self.len).unwrap_or_default();
-        HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("0"))
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }

@@ -157,7 +157,12 @@ impl ChargeSet {
 
     /// The indices of those in it, lowest first.
     pub fn indices(self) -> impl Iterator<Item = usize> {
-        (0..64).filter(move |index| self.contains(*index))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(lowest)
+        })
     }
 }
 

@@ -257,6 +257,13 @@ fn a_log_takes_eight_bytes_for_each() {
 }
 
 #[test]
+fn a_set_of_charges_tells_them_in_order() {
+    let set = [63, 0, 5, 64].into_iter().fold(ChargeSet::EMPTY, ChargeSet::with);
+    assert_eq!(set.indices().collect::<Vec<_>>(), [0, 5, 63]);
+    assert_eq!(ChargeSet::EMPTY.indices().count(), 0);
+}
+
+#[test]
 fn headers_tell_the_verdict() {
     let rules = [
         Arc::new(Rule::new("per-user", "100/min".parse().unwrap()).burst(20)),

@@ -164,8 +164,9 @@ impl Table {
         let left = path.strip_prefix('/')?;
         let named = self.named.get(host).into_iter();
         // Wildcards from the longest: the name without its first label, then without its second, and so on.
-        let parents = std::iter::successors(parent(host), |name| parent(name));
-        let wildcards = parents.take_while(|_| !self.wildcards.is_empty()).filter_map(|name| self.wildcards.get(name));
+        let first = if self.wildcards.is_empty() { None } else { parent(host) };
+        let parents = std::iter::successors(first, |name| parent(name));
+        let wildcards = parents.filter_map(|name| self.wildcards.get(name));
         let mut roots = named.chain(wildcards).chain(std::iter::once(&self.any_host));
         roots.find_map(|root| root.find(path, Some(left), spans))
     }

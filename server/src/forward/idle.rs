@@ -13,6 +13,9 @@ use super::connect::Connection;
 /// there the upstream's close is seen first), so that we rarely send into a connection that is being closed.
 const REST: Duration = Duration::from_secs(55);
 
+/// One that came back so lately need not be looked at for others' sake.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The idle connections of one server: a stack for each worker, and one bound for all of them together.
 #[derive(Debug)]
 pub(crate) struct Idle {
@@ -65,8 +68,10 @@ impl Idle {
         let mut shard = self.shards.mine();
         let now = Instant::now();
         // The oldest are at the front; one look a time keeps a quiet shard from holding what the upstream has closed.
-        let is_past =
-            |held: &mut Held| now.saturating_duration_since(held.since) >= REST || !held.connection.is_quiet();
+        let is_past = |held: &mut Held| {
+            let rested = now.saturating_duration_since(held.since);
+            rested >= REST || (rested >= FRESH && !held.connection.is_quiet())
+        };
         if shard.front_mut().is_some_and(is_past) {
             shard.pop_front();
             self.held.fetch_sub(1, Ordering::Relaxed);

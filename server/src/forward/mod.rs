@@ -15,7 +15,6 @@ mod send;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HOST;
 use http::{Request, Response};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
@@ -30,7 +29,6 @@ use self::h1::{Head, Outgoing, Relay};
 use self::in_code::{InFlight, Service, ServiceBody};
 use self::send::{Deadlines, Failure, send};
 use crate::live::{Server, Upstream};
-use crate::outbound::Ours;
 
 /// What came back: the head, the body to stream, and what must be settled when the body ends.
 #[derive(Debug)]
@@ -87,12 +85,19 @@ pub(crate) struct Trail {
     pub(crate) server: Option<Arc<Server>>,
 }
 
+/// A request as its upstream gets it.
+#[derive(Debug)]
+pub(crate) enum Prepared<'u> {
+    /// For a server, as bytes.
+    Server(Outgoing<RequestBody>),
+    /// For this service of the embedding program.
+    Service(&'u Service, Box<Request<RequestBody>>),
+}
+
 /// A request on its way, and by when it must be answered.
 #[derive(Debug)]
-pub(crate) struct Outbound {
-    pub(crate) request: Request<RequestBody>,
-    /// The fields that we say, after the request's own.
-    pub(crate) ours: Ours,
+pub(crate) struct Outbound<'u> {
+    pub(crate) request: Prepared<'u>,
     pub(crate) flow: Option<Arc<Flow>>,
     /// When it was ready to be sent.
     pub(crate) ready: Instant,
@@ -110,17 +115,21 @@ pub(crate) struct Outbound {
 pub(crate) async fn forward(
     admitted: &Admitted<'_>,
     upstream: &Upstream,
-    outbound: Outbound,
+    outbound: Outbound<'_>,
     clock: &Clock,
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
     let began = clock.now();
     let permit =
         upstream.breaker.permit(began).map_err(|open| Rejection::CircuitOpen { retry_after: open.retry_after })?;
-    let mut outcome = match &upstream.service {
-        None => attempt(upstream, outbound, trail).await,
-        // Boxed: others need not carry the room for it.
-        Some(service) => Box::pin(ask(service, admitted, upstream, outbound, trail)).await,
+    let Outbound { request, flow, ready, total, random } = outbound;
+    let deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
+    let mut outcome = match request {
+        Prepared::Server(outgoing) => attempt(upstream, outgoing, flow, deadlines, random, trail).await,
+        Prepared::Service(service, request) => {
+            // Boxed: others need not carry the room for it.
+            Box::pin(ask(service, admitted, *request, flow, deadlines, trail)).await
+        }
     };
     let now = clock.now();
     if let Ok(answered) = &mut outcome {
@@ -141,15 +150,20 @@ fn settle(permit: Permit, upstream: &Upstream, outcome: &Result<Answered, Reject
     }
 }
 
-async fn attempt(upstream: &Upstream, outbound: Outbound, trail: &mut Trail) -> Result<Answered, Rejection> {
-    let Outbound { mut request, ours, flow, ready, total, random } = outbound;
-    let mut deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
-    let (lease, server, mut connection, fresh) = connection(upstream, random, (ready, total), trail).await?;
+async fn attempt(
+    upstream: &Upstream,
+    mut outgoing: Outgoing<RequestBody>,
+    flow: Option<Arc<Flow>>,
+    mut deadlines: Deadlines,
+    random: u64,
+    trail: &mut Trail,
+) -> Result<Answered, Rejection> {
+    let total = deadlines.total;
+    let (lease, server, mut connection, fresh) = connection(upstream, random, (deadlines.began, total), trail).await?;
     if fresh {
         deadlines.began = Instant::now();
     }
-    add_host(&mut request, &server);
-    let mut outgoing = Outgoing::new(request, ours.iter(), connection.scratch());
+    outgoing.add_host(&server.authority);
     // Whoever is ready to be read from is read from first, and then all are sent to: a server on this machine that is woken
     // for one request finds several, and goes to sleep less often (20.6 us a plain request instead of 22.3, the least of seven rounds, for 1,150 instructions more).
     tokio::task::yield_now().await;
@@ -162,7 +176,7 @@ async fn attempt(upstream: &Upstream, outbound: Outbound, trail: &mut Trail) -> 
     }
     let Head { response, framing, lasts } = outcome.map_err(Failure::rejection)?;
     let body = if outgoing.is_over() {
-        connection.end_request(outgoing, framing, lasts)
+        connection.end_request(&outgoing, framing, lasts)
     } else {
         let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
         let idle = Arc::clone(&server);
@@ -181,17 +195,12 @@ async fn attempt(upstream: &Upstream, outbound: Outbound, trail: &mut Trail) -> 
 async fn ask(
     service: &Service,
     admitted: &Admitted<'_>,
-    upstream: &Upstream,
-    outbound: Outbound,
+    mut request: Request<RequestBody>,
+    flow: Option<Arc<Flow>>,
+    deadlines: Deadlines,
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
-    let Outbound { mut request, ours, flow, ready, total, .. } = outbound;
-    let deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
     trail.attempts = 1;
-    for (name, value) in ours.iter() {
-        let added = request.headers_mut().try_append(name.clone(), value.clone());
-        added.map_err(|_| Rejection::HeadersTooLarge)?;
-    }
     if let Some(identity) = &admitted.identity {
         request.extensions_mut().insert(Identity::clone(identity));
     }
@@ -226,13 +235,6 @@ async fn connection(
         }
     }
     Err(last)
-}
-
-/// A request that came without a host (HTTP/1.0 allows it) gets its server's: every upstream sees exactly one.
-fn add_host(request: &mut Request<RequestBody>, server: &Server) {
-    if !request.headers().contains_key(HOST) {
-        let _ = request.headers_mut().try_insert(HOST, server.authority.clone());
-    }
 }
 
 async fn dial(upstream: &Upstream, server: &Server, total: Instant) -> Result<Box<Connection>, Rejection> {

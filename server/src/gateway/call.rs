@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use portcullis_core::headers::Proto;
 use tokio::time::Sleep;
@@ -43,10 +43,14 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let proto = if parts.uri.scheme_str() == Some("https") { Proto::Https } else { Proto::Http };
         let connection = Connection::handed_in(&self.0, self.client(&parts), proto);
-        let request = Request::from_parts(parts, ClientBody::handed_in(body));
-        let response = proxy::handle(&connection, request).await;
+        let mut said = HeaderMap::new();
+        let response = proxy::handle(&connection, Box::new(parts), ClientBody::handed_in(body), &mut said).await;
         let patience = connection.patience();
         let mut response = response.map(|body| ResponseBody::new(body, Arc::clone(&connection.watch), patience));
+        // What these replace is gone already. A map that is too full for them is worth sending all the same.
+        for (name, value) in &said {
+            let _ = response.headers_mut().try_append(name.clone(), value.clone());
+        }
         // Whether its connection goes on is the business of whoever holds it.
         response.headers_mut().remove(CONNECTION);
         response

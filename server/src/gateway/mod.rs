@@ -6,6 +6,7 @@
 mod brought;
 mod builder;
 mod call;
+mod chance;
 mod serve;
 mod service;
 mod state;
@@ -19,6 +20,7 @@ use portcullis_core::time::Clock;
 pub(crate) use self::brought::{Brought, Watcher, in_code};
 pub use self::builder::GatewayBuilder;
 pub use self::call::{ResponseBody, ResponseBodyError};
+pub(crate) use self::chance::Chance;
 pub use self::serve::Listener;
 pub use self::service::{Admin, ResponseFuture};
 pub(crate) use self::state::{Place, State};

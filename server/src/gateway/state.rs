@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
-use super::Brought;
+use super::{Brought, Chance};
 use crate::background::Background;
 use crate::config::Config;
 use crate::connection::{Current, Here};
@@ -320,9 +320,8 @@ impl State {
         self.random.mine().next_u64()
     }
 
-    /// The same, twice as much of it.
-    pub(crate) fn random_u128(&self) -> u128 {
-        let mut random = self.random.mine();
-        (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64())
+    /// What chance decides about one request.
+    pub(crate) fn chance(&self) -> Chance {
+        Chance::draw(&mut self.random.mine())
     }
 }

@@ -5,14 +5,14 @@ mod buffer;
 pub(crate) mod chunked;
 mod decoder;
 mod framing;
+mod lines;
 
 use std::io::ErrorKind;
-
-use http::{HeaderName, HeaderValue};
 
 pub(crate) use self::buffer::Unread;
 pub(crate) use self::decoder::Decoder;
 pub(crate) use self::framing::{Framing, digits, members};
+pub(crate) use self::lines::{Lines, push_field};
 
 /// The most fields of a response's head, and of any body's trailers.
 pub(crate) const MOST_FIELDS: usize = 100;
@@ -27,14 +27,4 @@ pub(crate) enum Flaw {
     Cut(ErrorKind),
     /// What came is not the coding that was announced.
     Invalid(&'static str),
-}
-
-/// Appends one field's line.
-pub(crate) fn push_field(to: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-    to.reserve(name.len() + value.len() + 4);
-    to.extend_from_slice(name);
-    to.extend_from_slice(b": ");
-    to.extend_from_slice(value);
-    to.extend_from_slice(b"\r\n");
 }

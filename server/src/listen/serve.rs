@@ -58,7 +58,7 @@ async fn drive(
     let mut stopping = pin!(gateway.draining());
     let mut armed = watch.due(patience, false).map_or_else(Instant::now, |(at, _)| at);
     let mut timer: Pin<&mut Sleep> = pin!(sleep_until(armed));
-    let mut listening = false;
+    let (mut listening, mut ticking) = (false, false);
     poll_fn(|cx| {
         // Polled once, it stays registered with this task; from then on the flag is enough.
         if !listening {
@@ -75,7 +75,13 @@ async fn drive(
             {
                 armed = at;
                 timer.as_mut().reset(armed);
+                ticking = false;
             }
+            // The timer, too, stays registered with this task until it is moved or has rung.
+            if ticking && !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            ticking = true;
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -89,6 +95,7 @@ async fn drive(
                 None => armed = Instant::now() + patience.idle,
             }
             timer.as_mut().reset(armed);
+            ticking = false;
         }
     })
     .await

@@ -195,28 +195,33 @@ impl Watch {
         self.phase.load(Ordering::Relaxed) == HEAD
     }
 
-    /// When the connection will have waited too long, and for what; none while it waits for nobody but the upstream's head,
-    /// which has deadlines of its own.
-    pub(crate) fn due(&self, patience: Patience, draining: bool) -> Option<(Instant, Overdue)> {
-        let at = |millis: u64, wait: Duration| self.origin + Duration::from_millis(millis) + wait;
+    /// When the phase began; noted when it is first asked, for most phases are over before.
+    fn since(&self) -> u64 {
         let mut since = self.phase_since.load(Ordering::Relaxed);
         if since == UNKNOWN {
             since = self.now();
             self.phase_since.store(since, Ordering::Relaxed);
         }
+        since
+    }
+
+    /// When the connection will have waited too long, and for what; none while it waits for nobody but the upstream's head,
+    /// which has deadlines of its own.
+    pub(crate) fn due(&self, patience: Patience, draining: bool) -> Option<(Instant, Overdue)> {
+        let at = |millis: u64, wait: Duration| self.origin + Duration::from_millis(millis) + wait;
         match self.phase.load(Ordering::Relaxed) {
             // Whoever connected just before the drain may have sent a request; that shows in no time.
             FRESH if draining => Some((at(0, patience.header.min(FRESH_WHEN_DRAINING)), Overdue::Idle)),
             FRESH => Some((at(0, patience.header), Overdue::Idle)),
-            HEAD => Some((at(since, patience.header), Overdue::Head)),
-            LEFTOVER => Some((at(since, patience.body), Overdue::Idle)),
+            HEAD => Some((at(self.since(), patience.header), Overdue::Head)),
+            LEFTOVER => Some((at(self.since(), patience.body), Overdue::Idle)),
             phase => {
                 let write = self.write_since.load(Ordering::Relaxed);
                 let body = self.body_since.load(Ordering::Relaxed);
                 // The later of two stalls that are both on says when the last byte moved.
                 let what = if write >= body { Overdue::Write } else { Overdue::Body };
                 match (write.max(body), phase) {
-                    (0, IDLE) => Some((at(since, patience.idle), Overdue::Idle)),
+                    (0, IDLE) => Some((at(self.since(), patience.idle), Overdue::Idle)),
                     (0, _) => None,
                     (stalled, _) if what == Overdue::Body && self.stream.load(Ordering::Relaxed) => {
                         Some((at(stalled - 1, patience.stream), what))

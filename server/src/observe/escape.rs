@@ -43,8 +43,12 @@ fn is_plain(bytes: &[u8], inside: Inside) -> bool {
         let word = u64::from_ne_bytes(*word);
         (word & TOPS) | below(word, first) | has(word, 0x7f) | has(word, b'"') | has(word, b'\\') == 0
     };
+    // What is left is looked at together with what comes before it.
     words.iter().all(plain_word)
-        && rest.iter().all(|byte| (first..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\'))
+        && bytes.last_chunk().map_or_else(
+            || rest.iter().all(|byte| (first..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\')),
+            plain_word,
+        )
 }
 
 fn push_char(out: &mut Vec<u8>, char: char, inside: Inside) {

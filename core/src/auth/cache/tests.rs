@@ -11,11 +11,11 @@ fn identity(id: &str) -> Arc<Identity> {
 }
 
 fn remember(cache: &TokenCache, token: &str, generation: u64) {
-    cache.insert(cache.key(token), generation, identity(token), UNTIL);
+    cache.insert(token, generation, identity(token), UNTIL);
 }
 
 fn knows(cache: &TokenCache, token: &str, generation: u64, now: UnixTime) -> bool {
-    cache.get(cache.key(token), generation, now).is_some_and(|identity| identity.id() == token)
+    cache.get(token, generation, now).is_some_and(|identity| identity.id() == token)
 }
 
 fn held(cache: &TokenCache) -> usize {
@@ -74,18 +74,34 @@ fn what_is_asked_for_stays_when_others_go() {
 #[test]
 fn a_heavy_identity_is_not_kept() {
     let cache = TokenCache::new(8);
-    let key = cache.key("a");
     let heavy = json!(vec![json!({ "a": 1 }); 16]);
     let claims = Map::from_iter([("list".to_owned(), heavy)]);
     assert!(weight(&claims) > MAX_IDENTITY);
-    cache.insert(key, 0, Arc::new(Identity::new("users", "a", claims, None).unwrap()), UNTIL);
-    assert!(cache.get(key, 0, BEFORE).is_none());
+    cache.insert("a", 0, Arc::new(Identity::new("users", "a", claims, None).unwrap()), UNTIL);
+    assert!(cache.get("a", 0, BEFORE).is_none());
 }
 
 #[test]
 fn an_ordinary_identity_weighs_what_the_docs_say() {
     let claims: Map<_, _> = (0..10).map(|number| (format!("claim{number}"), json!("a dozen text"))).collect();
     assert!((1024..2048).contains(&weight(&claims)), "{}", weight(&claims));
+}
+
+/// J16: the end of a token is where it is looked for, and all of it is what it is known by.
+#[test]
+fn a_token_with_the_end_of_another_is_another() {
+    let cache = TokenCache::new(8);
+    remember(&cache, "one.same-end", 0);
+    assert!(cache.get("two.same-end", 0, BEFORE).is_none());
+    assert!(cache.get("same-end", 0, BEFORE).is_none());
+    assert!(knows(&cache, "one.same-end", 0, BEFORE), "asking for another changes nothing");
+    remember(&cache, "two.same-end", 0);
+    assert!(knows(&cache, "two.same-end", 0, BEFORE));
+    assert!(cache.get("one.same-end", 0, BEFORE).is_none(), "the later one has its place");
+    let elsewhere = std::thread::scope(|scope| {
+        scope.spawn(|| (cache.get("one.same-end", 0, BEFORE), cache.get("two.same-end", 0, BEFORE))).join().unwrap()
+    });
+    assert!(elsewhere.0.is_none() && elsewhere.1.is_some(), "other threads learn it so, too");
 }
 
 #[test]

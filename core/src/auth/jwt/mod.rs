@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::cache::{TokenCache, TokenKey};
+use super::cache::TokenCache;
 use super::{AuthError, Identity, TokenVerifier, reason};
 use crate::answer::Answer;
 use crate::time::UnixTime;
@@ -154,12 +154,12 @@ impl JwtVerifier {
 }
 
 impl Inner {
-    fn recall(&self, key: TokenKey, now: UnixTime) -> Option<Arc<Identity>> {
-        self.cache.get(key, self.keys.generation(), now)
+    fn recall(&self, token: &str, now: UnixTime) -> Option<Arc<Identity>> {
+        self.cache.get(token, self.keys.generation(), now)
     }
 
     /// Checks a token that is not remembered: what comes of it, or the generation of keys that does not have its key.
-    fn check(&self, token: &str, key: TokenKey, now: UnixTime) -> Result<Result<Arc<Identity>, AuthError>, Unknown> {
+    fn check(&self, token: &str, now: UnixTime) -> Result<Result<Arc<Identity>, AuthError>, Unknown> {
         let parts = match self.parts(token) {
             Ok(parts) => parts,
             Err(error) => return Ok(Err(error)),
@@ -167,7 +167,7 @@ impl Inner {
         let set = match &self.keys {
             Keys::Secret(secret) => {
                 let holds = |algorithm, signature: &_| secret.verify(algorithm, parts.signed.as_bytes(), signature);
-                return Ok(self.settle(&parts, key, 0, now, holds));
+                return Ok(self.settle(&parts, token, 0, now, holds));
             }
             Keys::Fixed(set) => Arc::clone(set),
             Keys::Source(source) => source.keys().ok_or(Unknown { generation: 0 })?,
@@ -175,7 +175,7 @@ impl Inner {
         match set.find(parts.header.algorithm, parts.header.kid.as_deref()) {
             Found::Key(public) => {
                 let holds = |algorithm, signature: &_| public.verify(algorithm, parts.signed.as_bytes(), signature);
-                Ok(self.settle(&parts, key, set.generation(), now, holds))
+                Ok(self.settle(&parts, token, set.generation(), now, holds))
             }
             Found::Unknown => Err(Unknown { generation: set.generation() }),
             Found::Unfit => Ok(Err(AuthError::Invalid(reason::KEY))),
@@ -197,7 +197,7 @@ impl Inner {
     fn settle(
         &self,
         parts: &Parts<'_>,
-        key: TokenKey,
+        token: &str,
         generation: u64,
         now: UnixTime,
         holds: impl FnOnce(Algorithm, &Vec<u8>) -> bool,
@@ -209,22 +209,16 @@ impl Inner {
         let accepted = self.rules.check(&claims, now)?;
         let identity = Identity::new(Arc::clone(&self.name), accepted.id, claims, Some(accepted.expires))?;
         let identity = Arc::new(identity);
-        self.cache.insert(key, generation, Arc::clone(&identity), accepted.until);
+        self.cache.insert(token, generation, Arc::clone(&identity), accepted.until);
         Ok(identity)
     }
 
     /// Checks a token whose key was not there, once there may be newer keys.
-    async fn check_later(
-        &self,
-        token: &str,
-        key: TokenKey,
-        now: UnixTime,
-        seen: u64,
-    ) -> Result<Arc<Identity>, AuthError> {
+    async fn check_later(&self, token: &str, now: UnixTime, seen: u64) -> Result<Arc<Identity>, AuthError> {
         if let Keys::Source(source) = &self.keys {
             source.refresh(seen).await;
         }
-        match self.check(token, key, now) {
+        match self.check(token, now) {
             Ok(result) => result,
             Err(Unknown { generation: 0 }) if matches!(self.keys, Keys::Source(_)) => Err(AuthError::Unavailable),
             Err(Unknown { .. }) => Err(AuthError::Invalid(reason::KEY)),
@@ -272,15 +266,14 @@ impl TokenVerifier for JwtVerifier {
         if token.len() > MAX_TOKEN {
             return Answer::Now(Err(AuthError::Invalid(reason::TOO_LONG)));
         }
-        let key = self.0.cache.key(token);
-        if let Some(identity) = self.0.recall(key, now) {
+        if let Some(identity) = self.0.recall(token, now) {
             return Answer::Now(Ok(identity));
         }
-        match (self.0.check(token, key, now), &self.0.keys) {
+        match (self.0.check(token, now), &self.0.keys) {
             (Ok(result), _) => Answer::Now(result),
             (Err(Unknown { generation }), Keys::Source(_)) => {
                 let (inner, token) = (Arc::clone(&self.0), token.to_owned());
-                Answer::later(async move { inner.check_later(&token, key, now, generation).await })
+                Answer::later(async move { inner.check_later(&token, now, generation).await })
             }
             // There will be no others.
             (Err(Unknown { .. }), _) => Answer::Now(Err(AuthError::Invalid(reason::KEY))),
@@ -288,7 +281,7 @@ impl TokenVerifier for JwtVerifier {
     }
 
     fn recall(&self, token: &str, now: UnixTime) -> Option<Arc<Identity>> {
-        (token.len() <= MAX_TOKEN).then(|| self.0.recall(self.0.cache.key(token), now))?
+        (token.len() <= MAX_TOKEN).then(|| self.0.recall(token, now))?
     }
 }
 

@@ -20,8 +20,6 @@ use crate::h1::{Decoder, Framing, Unread};
 pub(crate) struct Connection<S> {
     pub(super) stream: S,
     pub(super) unread: Unread,
-    /// Room for the next request's head.
-    pub(super) scratch: Vec<u8>,
     /// Armed once and moved only when it would fire too late: an exchange that ends in time costs no timer.
     alarm: Pin<Box<Sleep>>,
 }
@@ -32,32 +30,20 @@ const ALARM: Duration = Duration::from_secs(60);
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection over `stream`, which nothing was sent on yet.
     pub(crate) fn new(stream: S) -> Box<Self> {
-        Box::new(Self {
-            stream,
-            unread: Unread::new(),
-            scratch: Vec::new(),
-            alarm: Box::pin(tokio::time::sleep(ALARM)),
-        })
-    }
-
-    /// Room for the next request's head.
-    pub(crate) fn scratch(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.scratch)
+        Box::new(Self { stream, unread: Unread::new(), alarm: Box::pin(tokio::time::sleep(ALARM)) })
     }
 
     /// The body of the response to a request that is over.
     pub(crate) fn end_request<B>(
-        mut self: Box<Self>,
-        outgoing: Outgoing<B>,
+        self: Box<Self>,
+        outgoing: &Outgoing<B>,
         framing: Framing,
         lasts: bool,
     ) -> UpstreamBody<S>
     where
         B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
     {
-        let lasts = lasts && outgoing.is_sent();
-        self.scratch = outgoing.into_scratch();
-        UpstreamBody::direct(self, framing, lasts)
+        UpstreamBody::direct(self, framing, lasts && outgoing.is_sent())
     }
 
     /// Whether a connection that waits is open and silent. Closed, or with bytes that nobody asked for, it is of no use

@@ -57,14 +57,13 @@ pub(crate) fn parse(unread: &mut BytesMut, fields: &mut HeaderMap, to_head: bool
     let mut places = [Place::default(); MOST_FIELDS];
     let count = place_fields(unread, line.headers, &mut places)?;
     let head = unread.split_to(length).freeze();
-    let mut fields = std::mem::take(fields);
-    let noted = read_fields(&head, places.get(..count).unwrap_or_default(), &mut fields)?;
+    let noted = read_fields(&head, places.get(..count).unwrap_or_default(), fields)?;
     let (framing, lasts) = noted.conclude(status, version, to_head)?;
-    noted.repair(&mut fields);
+    noted.repair(fields);
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = version;
-    *response.headers_mut() = fields;
+    std::mem::swap(response.headers_mut(), fields);
     if let Some(reason) = reason {
         response.extensions_mut().insert(reason);
     }

@@ -32,7 +32,7 @@ pub(crate) use self::asking::Asking;
 pub(crate) use self::body::UpstreamBody;
 pub(crate) use self::connection::Connection;
 pub(crate) use self::head::Head;
-pub(crate) use self::outgoing::Outgoing;
+pub(crate) use self::outgoing::{Opening, Outgoing};
 pub(crate) use self::relay::Relay;
 
 /// The most bytes of a response's head: places in it are a `u16`.

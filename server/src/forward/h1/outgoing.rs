@@ -8,15 +8,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::Method;
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Method, Request};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 
 use super::Broken;
 use crate::forward::body::BodyFailure;
-use crate::h1::push_field;
+use crate::h1::{Lines, push_field};
 
 /// A request that is being sent. Belongs to no connection, so that it can be sent again on another.
 pub(crate) struct Outgoing<B> {
@@ -33,6 +33,7 @@ pub(crate) struct Outgoing<B> {
     /// Whether it may be sent again although it was sent: its method is safe, and it has no body (RFC 9110, section 9.2).
     repeatable: bool,
     pub(super) to_head: bool,
+    has_host: bool,
     /// The request's fields, emptied: room for the response's.
     pub(super) fields: HeaderMap,
 }
@@ -56,28 +57,30 @@ enum State {
     Sent,
 }
 
-/// Larger heads and frames than this do not stay allocated.
-const MOST_SCRATCH: usize = 16 * 1024;
-
 impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
-    /// Encodes the head of `request`, with `more` fields behind its own, into `scratch`.
-    pub(crate) fn new<'f>(
-        request: Request<B>,
-        more: impl IntoIterator<Item = &'f (HeaderName, HeaderValue)>,
-        mut scratch: Vec<u8>,
-    ) -> Self {
-        let (mut parts, body) = request.into_parts();
+    /// The request that `head` begins: with the rest of its head, and `body`. What is left of `parts` is its room for fields.
+    pub(crate) fn new(head: Opening, parts: &mut Parts, body: B) -> Self {
         let framing = match body.size_hint().exact() {
             _ if body.is_end_stream() => Framing::None,
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         };
-        scratch.clear();
-        encode(&parts, more, framing, &mut scratch);
-        parts.headers.clear();
+        let Opening { mut lines, says_length, has_host } = head;
+        // What we know of the framing, once.
+        match framing {
+            Framing::Chunked => lines.push_field(&TRANSFER_ENCODING, b"chunked"),
+            Framing::Length(length) => {
+                lines.push_field(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
+            }
+            Framing::None if says_length => lines.push_field(&CONTENT_LENGTH, b"0"),
+            Framing::None => {}
+        }
+        lines.push(END);
+        let mut fields = std::mem::take(&mut parts.headers);
+        fields.clear();
         let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         Self {
-            bytes: scratch,
+            bytes: lines.into_bytes(),
             written: 0,
             body: Some(body).filter(|_| framing != Framing::None),
             framing,
@@ -85,7 +88,17 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
             state: State::Fresh,
             repeatable: safe && framing == Framing::None,
             to_head: parts.method == Method::HEAD,
-            fields: parts.headers,
+            has_host,
+            fields,
+        }
+    }
+
+    /// A request that came without a host (HTTP/1.0 allows it) gets its server's: every upstream sees exactly one.
+    pub(crate) fn add_host(&mut self, host: &HeaderValue) {
+        if !std::mem::replace(&mut self.has_host, true) {
+            self.bytes.truncate(self.bytes.len() - END.len());
+            push_field(&mut self.bytes, &HOST, host.as_bytes());
+            self.bytes.extend_from_slice(END);
         }
     }
 
@@ -207,11 +220,6 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
         self.state = State::Sending;
         true
     }
-
-    /// The room its head was encoded in.
-    pub(crate) fn into_scratch(self) -> Vec<u8> {
-        if self.bytes.capacity() > MOST_SCRATCH { Vec::new() } else { self.bytes }
-    }
 }
 
 impl<B> fmt::Debug for Outgoing<B> {
@@ -220,39 +228,41 @@ impl<B> fmt::Debug for Outgoing<B> {
     }
 }
 
-/// The head. What the request's fields say of its framing is left out; what we know of it is said instead, once.
-fn encode<'f>(
-    parts: &Parts,
-    more: impl IntoIterator<Item = &'f (HeaderName, HeaderValue)>,
-    framing: Framing,
-    to: &mut Vec<u8>,
-) {
-    to.extend_from_slice(parts.method.as_str().as_bytes());
-    to.push(b' ');
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    if !target.starts_with(['/', '*']) {
-        to.push(b'/');
-    }
-    to.extend_from_slice(target.as_bytes());
-    to.extend_from_slice(b" HTTP/1.1\r\n");
-    let mut says_length = false;
-    for (name, value) in &parts.headers {
-        if *name == CONTENT_LENGTH {
-            says_length = true;
-        } else if *name != TRANSFER_ENCODING {
-            push_field(to, name, value);
-        }
-    }
-    more.into_iter().for_each(|(name, value)| push_field(to, name, value));
-    match framing {
-        Framing::Chunked => to.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        Framing::Length(length) => {
-            to.extend_from_slice(b"content-length: ");
-            to.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-            to.extend_from_slice(b"\r\n");
-        }
-        Framing::None if says_length => to.extend_from_slice(b"content-length: 0\r\n"),
-        Framing::None => {}
-    }
-    to.extend_from_slice(b"\r\n");
+/// A head that has begun: the request's line and its own fields. What we say comes behind them, in `lines`.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) lines: Lines,
+    /// The request's fields say how long its body is. What they say of framing is left out.
+    says_length: bool,
+    has_host: bool,
 }
+
+impl Opening {
+    pub(crate) fn new(parts: &Parts) -> Self {
+        let mut lines = Lines::with_capacity(USUAL_HEAD);
+        lines.push(parts.method.as_str().as_bytes());
+        lines.push(b" ");
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        if !target.starts_with(['/', '*']) {
+            lines.push(b"/");
+        }
+        lines.push(target.as_bytes());
+        lines.push(b" HTTP/1.1\r\n");
+        let (mut says_length, mut has_host) = (false, false);
+        for (name, value) in &parts.headers {
+            if *name == CONTENT_LENGTH {
+                says_length = true;
+            } else if *name != TRANSFER_ENCODING {
+                has_host |= *name == HOST;
+                lines.push_field(name, value.as_bytes());
+            }
+        }
+        Self { lines, says_length, has_host }
+    }
+}
+
+/// Most heads fit.
+const USUAL_HEAD: usize = 1024;
+
+/// The end of a head.
+const END: &[u8] = b"\r\n";

@@ -111,7 +111,6 @@ where
             }
         }
         let clean = self.lasts && self.outgoing.is_sent() && self.connection.unread.is_empty();
-        self.connection.scratch = self.outgoing.into_scratch();
         Some(self.connection).filter(|_| clean)
     }
 

@@ -105,6 +105,15 @@ impl Body for Fed {
     }
 }
 
+/// As it is sent, with nothing that we say.
+pub(super) fn outgoing<B>(request: Request<B>) -> Outgoing<B>
+where
+    B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
+{
+    let (mut parts, body) = request.into_parts();
+    Outgoing::new(Opening::new(&parts), &mut parts, body)
+}
+
 pub(super) fn request<B>(method: Method, body: B) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
@@ -132,10 +141,10 @@ pub(super) struct Seen {
 /// One exchange with our client. Also says whether the connection could be used again.
 pub(super) async fn exchange(stream: Script, method: Method) -> Result<(Seen, bool), Broken> {
     let mut connection = Connection::new(stream);
-    let mut outgoing = Outgoing::new(request(method, none()), &[], connection.scratch());
+    let mut outgoing = outgoing(request(method, none()));
     let mut asking = Asking::new(&mut connection, &mut outgoing);
     let Head { response, framing, lasts } = std::future::poll_fn(|cx| asking.poll(cx)).await?;
-    let mut body = connection.end_request(outgoing, framing, lasts);
+    let mut body = connection.end_request(&outgoing, framing, lasts);
     let (mut data, mut trailers) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         match frame?.into_data() {
@@ -231,7 +240,7 @@ fn an_end_is_told_apart_from_silence() {
 /// What a request looks like on the wire.
 async fn sent(request: Request<Fed>) -> String {
     let mut stream = Script::new(&[]);
-    let mut outgoing = Outgoing::new(request, &[], Vec::new());
+    let mut outgoing = outgoing(request);
     let mut cx = Context::from_waker(Waker::noop());
     assert_eq!(outgoing.poll(&mut stream, &mut cx), Poll::Ready(Ok(())));
     assert!(outgoing.is_sent());
@@ -273,7 +282,7 @@ fn a_body_that_is_not_as_long_as_it_says_is_an_error() {
         let (to, body) = fed(Some(5));
         to.send(Ok(piece.into())).unwrap();
         drop(to);
-        let mut outgoing = Outgoing::new(request(Method::POST, body), &[], Vec::new());
+        let mut outgoing = outgoing(request(Method::POST, body));
         let polled = outgoing.poll(&mut Script::new(&[]), &mut Context::from_waker(Waker::noop()));
         assert_eq!(polled, Poll::Ready(Err(Broken::Client(BodyFailure::Broken))), "{piece}");
     }
@@ -281,7 +290,7 @@ fn a_body_that_is_not_as_long_as_it_says_is_an_error() {
 
 async fn ask(stream: DuplexStream, body: Fed) -> Result<Head, Failure> {
     let mut connection = Connection::new(stream);
-    let mut outgoing = Outgoing::new(request(Method::POST, body), &[], connection.scratch());
+    let mut outgoing = outgoing(request(Method::POST, body));
     send(&mut connection, &mut outgoing, None, DEADLINES()).await
 }
 
@@ -302,7 +311,7 @@ async fn deadlines_pass_on_a_kept_connection_too() {
     for wait in [0, 7, 100] {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let began = Instant::now();
-        let mut outgoing = Outgoing::new(request(Method::GET, none()), &[], connection.scratch());
+        let mut outgoing = outgoing(request(Method::GET, none()));
         let answer = send(&mut connection, &mut outgoing, None, DEADLINES()).await;
         assert_eq!(answer.is_ok(), wait == 0);
         assert_eq!(began.elapsed().as_secs(), if wait == 0 { 0 } else { 10 });
@@ -330,7 +339,7 @@ async fn what_goes_again_on_another_connection() {
     let closed = |method: Method, body: Fed| async {
         let (ours, mut theirs) = duplex(1024);
         let mut connection = Connection::new(ours);
-        let mut outgoing = Outgoing::new(request(method, body), &[], Vec::new());
+        let mut outgoing = outgoing(request(method, body));
         let mut asking = Asking::new(&mut connection, &mut outgoing);
         let mut answer = pin!(std::future::poll_fn(|cx| asking.poll(cx)));
         assert!(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -357,7 +366,7 @@ async fn what_goes_again_on_another_connection() {
     drop(theirs);
     let (to, body) = fed(Some(5));
     to.send(Ok("hello".into())).unwrap();
-    let mut outgoing = Outgoing::new(request(Method::POST, body), &[], Vec::new());
+    let mut outgoing = outgoing(request(Method::POST, body));
     let mut connection = Connection::new(ours);
     let unsent = outgoing.poll(&mut connection.stream, &mut Context::from_waker(Waker::noop()));
     assert!(matches!(unsent, Poll::Ready(Err(Broken::Closed(_)))), "{unsent:?}");
@@ -373,7 +382,7 @@ async fn early(
 {
     let (ours, mut theirs) = duplex(1024);
     let mut connection = Connection::new(ours);
-    let mut outgoing = Outgoing::new(request(Method::POST, body), &[], connection.scratch());
+    let mut outgoing = outgoing(request(Method::POST, body));
     theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab").await.unwrap();
     let head = send(&mut connection, &mut outgoing, None, DEADLINES()).await.unwrap();
     assert!(!outgoing.is_over());

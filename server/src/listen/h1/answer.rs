@@ -9,14 +9,14 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 use portcullis_core::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
-use crate::h1::push_field;
+use crate::h1::{Lines, push_field};
 
 /// What an answer has to know of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +88,8 @@ const COPIED: usize = 16 * 1024;
 const MOST_SCRATCH: usize = 32 * 1024;
 
 impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
-    /// Encodes the head into `out`.
-    pub(super) fn new(response: Response<B>, reply: Reply, date: &[u8], out: &'o mut Vec<u8>) -> Self {
-        let (parts, body) = response.into_parts();
+    /// Encodes the head into `out`, with the fields of `said` behind those of `parts`.
+    pub(super) fn new(parts: &Parts, body: B, said: &Lines, reply: Reply, date: &[u8], out: &'o mut Vec<u8>) -> Self {
         out.clear();
         let bodiless = reply.is_to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match body.size_hint().exact() {
@@ -99,9 +98,10 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
             None if reply.is_old => Framing::UntilClose,
             None => Framing::Chunked,
         };
-        let lasts = reply.lasts && framing != Framing::UntilClose && !says_close(&parts);
         let keeps_length = bodiless && parts.status != StatusCode::NO_CONTENT;
-        encode(&parts, keeps_length, date, out);
+        let says_close = encode(parts, keeps_length, date, out);
+        out.extend_from_slice(said.as_bytes());
+        let lasts = reply.lasts && framing != Framing::UntilClose && !says_close;
         match framing {
             _ if bodiless => {}
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
@@ -229,13 +229,9 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
     }
 }
 
-/// Whether the pipeline wants the connection to end.
-fn says_close(parts: &Parts) -> bool {
-    parts.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
-}
-
-/// The head but for its framing and its end. What the answer's fields say of their framing is left out.
-fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) {
+/// The head but for its framing and its end. What the answer's fields say of their framing is left out. Returns whether
+/// the pipeline wants the connection to end.
+fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(parts.status.as_str().as_bytes());
     out.push(b' ');
@@ -243,12 +239,13 @@ fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) {
     let usual = || parts.status.canonical_reason().unwrap_or_default().as_bytes();
     out.extend_from_slice(reason.unwrap_or_else(usual));
     out.extend_from_slice(b"\r\n");
-    let mut has_date = false;
+    let (mut has_date, mut says_close) = (false, false);
     for (name, value) in &parts.headers {
-        let framing = *name == CONTENT_LENGTH && !keeps_length || *name == TRANSFER_ENCODING || *name == CONNECTION;
-        if !framing {
+        if *name == CONNECTION {
+            says_close |= value.as_bytes().eq_ignore_ascii_case(b"close");
+        } else if *name != TRANSFER_ENCODING && (keeps_length || *name != CONTENT_LENGTH) {
             has_date |= *name == DATE;
-            push_field(out, name, value);
+            push_field(out, name, value.as_bytes());
         }
     }
     if !has_date {
@@ -256,6 +253,7 @@ fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
     }
+    says_close
 }
 
 /// The text of the present second, made once for it (RFC 9110, section 6.6.1).

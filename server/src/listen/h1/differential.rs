@@ -57,7 +57,7 @@ fn ours(text: &[u8]) -> Vec<Seen> {
     let mut unread = BytesMut::from(text);
     let mut seen = Vec::new();
     let mut scanned = 0;
-    while let Ok(Some(head)) = take(&mut unread, BOUNDS, &mut scanned) {
+    while let Ok(Some(head)) = take(&mut unread, BOUNDS, &mut scanned, &mut HeaderMap::new()) {
         let mut decoder = Decoder::from(head.framing);
         let mut body = Vec::new();
         while !decoder.is_ended() {
@@ -67,7 +67,7 @@ fn ours(text: &[u8]) -> Vec<Seen> {
                 Ok(None) | Err(_) => return seen,
             }
         }
-        seen.push(Seen::new(&head.request, body));
+        seen.push(Seen::new(&Request::from_parts(*head.parts, ()), body));
         if !head.reply.lasts() {
             break;
         }
@@ -202,13 +202,13 @@ proptest! {
     ) {
         let mut text = SEEDS[seed].as_bytes().to_vec();
         edits.iter().for_each(|edit: &Edit| edit.apply(&SEEDS, &mut text));
-        let whole = take(&mut BytesMut::from(&text[..]), BOUNDS, &mut 0).map(|head| head.map(|head| Seen::new(&head.request, Vec::new())));
+        let whole = take(&mut BytesMut::from(&text[..]), BOUNDS, &mut 0, &mut HeaderMap::new()).map(|head| head.map(|head| Seen::new(&Request::from_parts(*head.parts, ()), Vec::new())));
         let mut unread = BytesMut::new();
         let mut scanned = 0;
         let mut split = Ok(None);
         for piece in text.chunks(size) {
             unread.extend_from_slice(piece);
-            split = take(&mut unread, BOUNDS, &mut scanned).map(|head| head.map(|head| Seen::new(&head.request, Vec::new())));
+            split = take(&mut unread, BOUNDS, &mut scanned, &mut HeaderMap::new()).map(|head| head.map(|head| Seen::new(&Request::from_parts(*head.parts, ()), Vec::new())));
             if !matches!(split, Ok(None)) {
                 break;
             }

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use portcullis_core::Rejection;
 
@@ -22,7 +23,8 @@ pub(crate) struct Bounds {
 /// A request's head.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) request: Request<()>,
+    /// Boxed, so that it is handed on as one word.
+    pub(crate) parts: Box<Parts>,
     /// How its body is delimited: never by the connection's end.
     pub(crate) framing: Framing,
     /// What its answer has to know of it.
@@ -30,11 +32,16 @@ pub(crate) struct Head {
 }
 
 /// Takes the head from the front of `unread` once it is whole. `scanned`: how many bytes were found to be whole lines
-/// before; 0 at first.
+/// before; 0 at first. `room`: an empty map for its fields.
 ///
 /// # Errors
 /// 400, 414, 431, 501 and 505.
-pub(super) fn take(unread: &mut BytesMut, bounds: Bounds, scanned: &mut usize) -> Result<Option<Box<Head>>, Rejection> {
+pub(super) fn take(
+    unread: &mut BytesMut,
+    bounds: Bounds,
+    scanned: &mut usize,
+    room: &mut HeaderMap,
+) -> Result<Option<Head>, Rejection> {
     let Some(length) = find_end(unread, scanned)? else {
         if unread.len() < bounds.bytes {
             return Ok(None);
@@ -53,7 +60,7 @@ pub(super) fn take(unread: &mut BytesMut, bounds: Bounds, scanned: &mut usize) -
     } else {
         unread.split_to(length).freeze()
     };
-    parse(&head, bounds.fields).map(Some)
+    parse(&head, bounds.fields, room).map(Some)
 }
 
 /// A head over the bound, however it came: 414 when its request line alone is.
@@ -101,18 +108,18 @@ const NOT_HTTP: Rejection = Rejection::BadRequest("the head is not HTTP/1.1");
 /// The most fields that are parsed without an allocation: the default of `server.max_headers`.
 const USUAL: usize = 100;
 
-fn parse(head: &Bytes, most_fields: usize) -> Result<Box<Head>, Rejection> {
+fn parse(head: &Bytes, most_fields: usize, room: &mut HeaderMap) -> Result<Head, Rejection> {
     if most_fields <= USUAL {
         let mut slots = [const { MaybeUninit::uninit() }; USUAL];
         let slots = slots.get_mut(..most_fields).unwrap_or_default();
         let mut line = httparse::Request::new(&mut []);
         let parsed = httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut line, head, slots);
-        read(head, parsed, &line)
+        read(head, parsed, &line, room)
     } else {
         let mut slots = vec![httparse::EMPTY_HEADER; most_fields];
         let mut line = httparse::Request::new(&mut slots);
         let parsed = line.parse(head);
-        read(head, parsed, &line)
+        read(head, parsed, &line, room)
     }
 }
 
@@ -120,7 +127,8 @@ fn read(
     head: &Bytes,
     parsed: httparse::Result<usize>,
     line: &httparse::Request<'_, '_>,
-) -> Result<Box<Head>, Rejection> {
+    room: &mut HeaderMap,
+) -> Result<Head, Rejection> {
     match parsed {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Rejection::HeadersTooLarge),
@@ -130,18 +138,17 @@ fn read(
     let version = if line.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let method = line.method.and_then(|method| Method::from_bytes(method.as_bytes()).ok()).ok_or(NOT_HTTP)?;
     let uri = target(head, line.path.unwrap_or_default())?;
-    let (fields, noted) = fields(head, line.headers)?;
+    let noted = fields(head, line.headers, room)?;
     let framing = noted.framing(version)?;
     // What follows a CONNECT is for whoever was asked for, and no request.
     let lasts = noted.lasts(version) && method != Method::CONNECT;
     let reply = Reply::new(&method, version, lasts);
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.version_mut() = version;
-    *request.headers_mut() = fields;
-    // Boxed, so that it is handed on as one word.
-    Ok(Box::new(Head { request, framing, reply }))
+    let mut parts = Box::new(Request::new(()).into_parts().0);
+    parts.method = method;
+    parts.uri = uri;
+    parts.version = version;
+    std::mem::swap(&mut parts.headers, room);
+    Ok(Head { parts, framing, reply })
 }
 
 /// The request's target (RFC 9112, section 3.2). A fragment is not part of one, and must not be cut off silently.
@@ -159,16 +166,16 @@ fn target(head: &Bytes, path: &str) -> Result<Uri, Rejection> {
 /// Longer targets are no URLs to the library that keeps them.
 const MOST_TARGET: usize = u16::MAX as usize - 1;
 
-fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<(HeaderMap, Noted), Rejection> {
+fn fields(head: &Bytes, parsed: &[httparse::Header<'_>], fields: &mut HeaderMap) -> Result<Noted, Rejection> {
     let mut noted = Noted::default();
-    let mut fields = HeaderMap::with_capacity(parsed.len());
+    fields.reserve(parsed.len());
     for field in parsed {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| NOT_HTTP)?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| NOT_HTTP)?;
         noted.note(&name, &value);
         fields.try_append(name, value).map_err(|_| Rejection::HeadersTooLarge)?;
     }
-    Ok((fields, noted))
+    Ok(noted)
 }
 
 /// What the fields say about framing and about the connection's end.

@@ -23,7 +23,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use http::Response;
+use http::{HeaderMap, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::answer::{Answer, Date, Reply};
@@ -32,6 +32,7 @@ use self::head::{Bounds, Head};
 use self::wire::Wire;
 use crate::body::Body;
 use crate::connection::Connection;
+use crate::h1::Lines;
 use crate::proxy;
 
 /// Serves one request after the other until the connection ends: closed by either side, drained, or broken.
@@ -39,34 +40,49 @@ pub(crate) async fn exchanges<S>(connection: &Connection, wire: &Arc<Wire<S>>, b
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut out = Vec::new();
-    let mut date = Date::default();
-    while let Some(head) = next(connection, wire, bounds).await {
+    let mut room = Room::default();
+    while let Some(head) = next(connection, wire, bounds, &mut room.fields).await {
+        room.said.clear();
         let (reply, answered) = match head {
             Ok(head) => {
-                let Head { request, framing, reply } = *head;
+                let Head { parts, framing, reply } = head;
                 let body = ClientBody::new(wire, framing);
-                let request = request.map(|()| body);
                 // Pinned where it is made: it is large, and never moved.
-                let answering = pin!(proxy::handle(connection, request));
+                let answering = pin!(proxy::handle(connection, parts, body, &mut room.said));
                 let Some(response) = present(wire, answering).await else { return };
                 (reply, response)
             }
-            Err(rejection) => (Reply::last(), proxy::refuse(connection, &rejection)),
+            Err(rejection) => (Reply::last(), proxy::refuse(connection, &rejection, &mut room.said)),
         };
-        if !send(connection, wire, reply, answered, &mut out, &mut date).await || !wire.request_over().await {
+        if !send(connection, wire, reply, answered, &mut room).await || !wire.request_over().await {
             return;
         }
         connection.watch.leftover_ended();
     }
 }
 
+/// What one exchange leaves to the next, so that it need not be allocated again.
+#[derive(Default)]
+struct Room {
+    /// For an answer as bytes.
+    out: Vec<u8>,
+    /// For the fields that we say.
+    said: Lines,
+    /// For a request's fields, which becomes that for its answer's.
+    fields: HeaderMap,
+    date: Date,
+}
+
+/// A map with room for more fields than this is not kept.
+const MOST_ROOM: usize = 64;
+
 /// The next head, or why there is none; nothing at the connection's end.
 async fn next<S>(
     connection: &Connection,
     wire: &Wire<S>,
     bounds: Bounds,
-) -> Option<Result<Box<Head>, portcullis_core::Rejection>>
+    room: &mut HeaderMap,
+) -> Option<Result<Head, portcullis_core::Rejection>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -74,7 +90,7 @@ where
     poll_fn(|cx| {
         let mut wire = wire.lock();
         loop {
-            if let Some(head) = wire.take_head(bounds, &mut scanned).transpose() {
+            if let Some(head) = wire.take_head(bounds, &mut scanned, room).transpose() {
                 return Poll::Ready(Some(head));
             }
             if wire.has_unread() {
@@ -118,15 +134,19 @@ async fn send<S>(
     wire: &Wire<S>,
     reply: Reply,
     response: Response<Body>,
-    out: &mut Vec<u8>,
-    date: &mut Date,
+    room: &mut Room,
 ) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let ends = connection.gateway.is_draining() || wire.lock().is_given_up();
     let reply = if ends { reply.and_close() } else { reply };
-    let date = date.at(connection.gateway.clock());
-    let mut answer = Answer::new(response, reply, date, out);
+    let date = room.date.at(connection.gateway.clock());
+    let (mut head, body) = response.into_parts();
+    let mut answer = Answer::new(&head, body, &room.said, reply, date, &mut room.out);
+    head.headers.clear();
+    if head.headers.capacity() <= MOST_ROOM {
+        room.fields = head.headers;
+    }
     poll_fn(|cx| answer.poll(wire, cx)).await.unwrap_or(false)
 }

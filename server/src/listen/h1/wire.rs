@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::Frame;
 use portcullis_core::Rejection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -115,8 +116,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
     ///
     /// # Errors
     /// As [`head::take`].
-    pub(super) fn take_head(&mut self, bounds: Bounds, scanned: &mut usize) -> Result<Option<Box<Head>>, Rejection> {
-        if self.unread.is_empty() { Ok(None) } else { head::take(&mut self.unread.bytes, bounds, scanned) }
+    pub(super) fn take_head(
+        &mut self,
+        bounds: Bounds,
+        scanned: &mut usize,
+        room: &mut HeaderMap,
+    ) -> Result<Option<Head>, Rejection> {
+        if self.unread.is_empty() { Ok(None) } else { head::take(&mut self.unread.bytes, bounds, scanned, room) }
     }
 
     /// Reads once. Zero is the end.

@@ -21,30 +21,30 @@ pub(super) fn line(out: &mut Vec<u8>, stamp: &mut Stamp, clock: &Clock, record: 
 
 /// Who asked for what.
 fn asked(out: &mut Vec<u8>, record: &Record) {
-    clip(out, r#","request_id":"#, record.request_id.as_ref());
+    clip(out, r#","request_id":""#, record.request_id.as_ref());
     if let Some(client) = record.client {
         out.extend_from_slice(br#","client":""#);
         push_ip(out, client);
         out.push(b'"');
     }
-    text(out, r#","method":"#, Some(record.method.as_str()));
-    clip(out, r#","host":"#, record.host.as_ref());
-    clip(out, r#","path":"#, record.path.as_ref());
-    word(out, r#","http":"#, Some(version(record.version)));
+    text(out, r#","method":""#, Some(record.method.as_str()));
+    clip(out, r#","host":""#, record.host.as_ref());
+    clip(out, r#","path":""#, record.path.as_ref());
+    word(out, r#","http":""#, Some(version(record.version)));
 }
 
 /// What the steps decided.
 fn decided(out: &mut Vec<u8>, record: &Record) {
-    text(out, r#","route":"#, record.route.as_ref().map(|route| route.name()));
-    word(out, r#","auth":"#, record.auth.map(|auth| auth.code()));
-    word(out, r#","auth_reason":"#, record.auth_reason);
+    text(out, r#","route":""#, record.route.as_ref().map(|route| route.name()));
+    word(out, r#","auth":""#, record.auth.map(|auth| auth.code()));
+    word(out, r#","auth_reason":""#, record.auth_reason);
     if let Some(identity) = &record.identity {
-        text(out, r#","verifier":"#, Some(identity.verifier()));
-        text(out, r#","identity":"#, Some(identity.id()));
+        text(out, r#","verifier":""#, Some(identity.verifier()));
+        text(out, r#","identity":""#, Some(identity.id()));
     }
     if let Some(limit) = &record.limit {
-        text(out, r#","limit":"#, Some(&limit.name));
-        word(out, r#","limit_outcome":"#, Some(limit.outcome.code()));
+        text(out, r#","limit":""#, Some(&limit.name));
+        word(out, r#","limit_outcome":""#, Some(limit.outcome.code()));
         if let Some(remaining) = limit.remaining {
             number(out, r#","limit_remaining":"#, remaining);
         }
@@ -54,9 +54,9 @@ fn decided(out: &mut Vec<u8>, record: &Record) {
 /// Who answered, and what came of it.
 fn answered(out: &mut Vec<u8>, record: &Record, ended: Moment) {
     if let Some(upstream) = &record.upstream {
-        text(out, r#","upstream":"#, Some(upstream.name()));
-        word(out, r#","breaker":"#, record.breaker.map(|breaker| breaker.code()));
-        text(out, r#","endpoint":"#, record.endpoint.as_deref());
+        text(out, r#","upstream":""#, Some(upstream.name()));
+        word(out, r#","breaker":""#, record.breaker.map(|breaker| breaker.code()));
+        text(out, r#","endpoint":""#, record.endpoint.as_deref());
         number(out, r#","attempts":"#, record.attempts);
     }
     if let Some(until_head) = record.until_head {
@@ -68,14 +68,14 @@ fn answered(out: &mut Vec<u8>, record: &Record, ended: Moment) {
     number(out, r#","bytes_sent":"#, record.bytes_sent);
     out.extend_from_slice(br#","total_ms":"#);
     push_millis(out, ended.since(record.started));
-    word(out, r#","ending":"#, Some(record.ending.code()));
+    word(out, r#","ending":""#, Some(record.ending.code()));
     if let Ending::Rejected(code) = record.ending {
-        word(out, r#","code":"#, Some(code));
+        word(out, r#","code":""#, Some(code));
     }
-    word(out, r#","origin":"#, record.origin().map(|origin| origin.code()));
+    word(out, r#","origin":""#, record.origin().map(|origin| origin.code()));
 }
 
-/// A string that a client or an administrator chose.
+/// A string that a client or an administrator chose. The keys of all strings end in the quote that begins the value.
 fn text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
     bytes(out, key, value.map(str::as_bytes), Clip::MAX);
 }
@@ -89,7 +89,6 @@ fn clip(out: &mut Vec<u8>, key: &str, value: Option<&Clip>) {
 fn word(out: &mut Vec<u8>, key: &str, value: Option<&'static str>) {
     if let Some(value) = value {
         out.extend_from_slice(key.as_bytes());
-        out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');
     }
@@ -98,7 +97,6 @@ fn word(out: &mut Vec<u8>, key: &str, value: Option<&'static str>) {
 fn bytes(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>, max: usize) {
     if let Some(value) = value {
         out.extend_from_slice(key.as_bytes());
-        out.push(b'"');
         escape::push(out, value, max, Inside::Json);
         out.push(b'"');
     }

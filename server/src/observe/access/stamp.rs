@@ -20,7 +20,7 @@ const NANOS: u64 = 1_000_000_000;
 impl Stamp {
     /// Appends `at`, as in `2026-11-24T04:51:07.042Z`.
     pub(super) fn push(&mut self, out: &mut Vec<u8>, at: Moment, clock: &Clock) {
-        let (second, nanos) = (at.as_nanos() / NANOS, at.as_nanos() % NANOS);
+        let (second, millis) = (at.as_nanos() / NANOS, at.as_nanos() % NANOS / 1_000_000);
         if second != self.second || self.text.is_empty() {
             self.second = second;
             self.text.clear();
@@ -31,7 +31,7 @@ impl Stamp {
             self.text.truncate("2026-11-24T04:51:07".len());
         }
         out.extend_from_slice(self.text.as_bytes());
-        push_fraction(out, nanos / 1_000_000);
+        push_fraction(out, millis);
         out.push(b'Z');
     }
 }
