@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use portcullis::config::{Config, LoadOptions, from_text};
+use portcullis::config::{Config, LoadOptions, from_text_with};
 use portcullis_core::admit::{self, Head, Services};
 use portcullis_core::auth::Algorithm;
 use portcullis_core::limit::MemoryStore;
@@ -95,5 +95,5 @@ fn config(pem: &str) -> Option<Config> {
         auth = "users"
         "#
     );
-    from_text("counted", &text, &|_| None, LoadOptions::default()).ok()
+    from_text_with("counted", &text, &|_| None, LoadOptions::default()).ok()
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method};
-use portcullis::config::{LoadOptions, from_text};
+use portcullis::config::{LoadOptions, from_text_with};
 use portcullis_core::Answer;
 use portcullis_core::admit::{self, Head, Services};
 use portcullis_core::auth::{Algorithm as Signature, IdentityHeaders, JwtVerifier, KeySet, TokenVerifier, bearer};
@@ -148,7 +148,7 @@ fn refusals(c: &mut Criterion) {
         "#,
         key.pem()
     );
-    let Ok(config) = from_text("bench", &text, &|_| None, LoadOptions::default()) else { return };
+    let Ok(config) = from_text_with("bench", &text, &|_| None, LoadOptions::default()) else { return };
     let (clock, store, subjects) = (Clock::system(), MemoryStore::new(), SubjectKey::random());
     let services = Services { clock: &clock, local: None, store: &store, subjects: &subjects };
     let bad = SigningKey::next(Signature::RS256).token(&claims("mallory"));

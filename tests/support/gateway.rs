@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use portcullis::config::{Config, LoadOptions, Report, from_text};
+use portcullis::config::{Config, LoadOptions, Report, from_text_with};
 use portcullis::{Server, StartError};
 use portcullis_core::time::Clock;
 
@@ -41,7 +41,7 @@ impl Gateway {
     pub fn config(text: &str) -> Result<Config, Report> {
         let text = if text.contains("listen = ") { text.to_owned() } else { format!("{PRELUDE}{text}") };
         let env = |name: &str| (name == "SECRET").then(|| SECRET.to_owned());
-        from_text("test.toml", &text, &env, LoadOptions::default())
+        from_text_with("test.toml", &text, &env, LoadOptions::default())
     }
 
     /// Takes over another configuration.

@@ -56,7 +56,7 @@ fn configuration(args: &Args) -> Result<(Option<PathBuf>, Config), ExitCode> {
             quoted(&args.listen),
             quoted(url)
         );
-        let config = config::from_text("--to", &text, &environment, LoadOptions::default()).map_err(|report| {
+        let config = config::from_text_with("--to", &text, &environment, LoadOptions::default()).map_err(|report| {
             complain(&report);
             ExitCode::from(WRONG)
         })?;

@@ -2,7 +2,7 @@
 //!
 //! Five stages, each of which knows nothing of the next:
 //!
-//! 1. **read**: the text of the file ([`load`]), one that is handed in ([`from_text`]), or one that a [`builder`] wrote.
+//! 1. **read**: the text of the file ([`load`]), one that is handed in ([`from_text_with`]), or one that a [`builder`] wrote.
 //! 2. **parse**: TOML, with the place of every value; every syntax error at once.
 //! 3. **schema**: `Section` and `Value` walk the tree and take every key of the contract as its kind. What is of another kind
 //!    is noted with its place and the walk goes on; a key that nobody asked for is unknown. A string is *resolved* where it
@@ -22,7 +22,7 @@
 //! the same: [`Config::summary`] is what `check` prints.
 //!
 //! ```
-//! use portcullis::config::{LoadOptions, from_text};
+//! use portcullis::config::{LoadOptions, from_text_with};
 //! let text = r#"
 //!     [upstreams]
 //!     app = ["${APP:-http://127.0.0.1:7001}"]
@@ -32,7 +32,7 @@
 //!     limits = ["10/s"]
 //! "#;
 //! let env = |name: &str| (name == "APP").then(|| "http://app:80".to_owned());
-//! let config = from_text("shop.toml", text, &env, LoadOptions::default())?;
+//! let config = from_text_with("shop.toml", text, &env, LoadOptions::default())?;
 //! assert!(config.warnings.is_empty(), "{}", config.warnings);
 //! assert!(config.summary().iter().any(|line| line.contains("route /**: public")), "{:?}", config.summary());
 //! # Ok::<(), portcullis::config::Report>(())
@@ -168,12 +168,10 @@ pub(crate) fn load_named(
     (read, named)
 }
 
-/// The configuration in `text`, which reports call `name`. Paths in it are relative to the working directory, or what
-/// [`LoadOptions::folder`] says.
+/// The configuration in `text`, which reports call `name`, with the process's own environment. Paths in it are relative to the
+/// working directory.
 ///
 /// ```
-/// use portcullis::config::{LoadOptions, from_text};
-///
 /// let text = r#"
 ///     [upstreams]
 ///     app = ["http://127.0.0.1:7001"]
@@ -181,13 +179,21 @@ pub(crate) fn load_named(
 ///     path = "/**"
 ///     upstream = "ap"
 /// "#;
-/// let report = from_text("example", text, &|_| None, LoadOptions::default()).unwrap_err();
+/// let report = portcullis::config::from_text("example", text).unwrap_err();
 /// assert!(report.to_string().contains("did you mean `app`?"));
 /// ```
 ///
 /// # Errors
-/// Every problem that the text has.
-pub fn from_text(name: &str, text: &str, env: Env<'_>, options: LoadOptions<'_>) -> Result<Config, Report> {
+/// Every problem that the text has. Displays as the whole report.
+pub fn from_text(name: &str, text: &str) -> Result<Config, Report> {
+    from_text_with(name, text, &|name| std::env::var(name).ok(), LoadOptions::default())
+}
+
+/// The same, with an environment and in a way of the caller's.
+///
+/// # Errors
+/// As [`from_text`].
+pub fn from_text_with(name: &str, text: &str, env: Env<'_>, options: LoadOptions<'_>) -> Result<Config, Report> {
     read(name, text, options.folder.unwrap_or(Path::new("")), env, options).0
 }
 

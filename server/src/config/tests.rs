@@ -9,7 +9,7 @@ use super::*;
 
 fn load_text(text: &str) -> Config {
     assert_eq!(describe::tests::refusal(text), None, "the JSON Schema refuses what should load");
-    from_text("test", text, &|_| None, LoadOptions::default()).unwrap_or_else(|report| panic!("{report}"))
+    from_text_with("test", text, &|_| None, LoadOptions::default()).unwrap_or_else(|report| panic!("{report}"))
 }
 
 fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
@@ -45,11 +45,11 @@ fn a_value_from_the_environment_adds_no_key_and_may_be_a_number() {
         "NAME" => Some("x\"\nauth = \"none\" ${WORKERS}".to_owned()),
         _ => None,
     };
-    let report = from_text("test", &text, &env, LoadOptions::default()).unwrap_err();
+    let report = from_text_with("test", &text, &env, LoadOptions::default()).unwrap_err();
     assert_eq!(report.errors(), 1, "{report}");
     assert!(report.to_string().contains("this is not a name"), "{report}");
     let env = |name: &str| Some(if name == "WORKERS" { "3" } else { "7s" }.to_owned());
-    let config = from_text("test", &text, &env, LoadOptions::default()).unwrap();
+    let config = from_text_with("test", &text, &env, LoadOptions::default()).unwrap();
     assert_eq!(config.settings.server.workers, 3);
     assert_eq!(config.settings.server.header_timeout, Duration::from_secs(7));
     assert_eq!(&*config.plan.routes[0].name, "7s");
@@ -99,12 +99,12 @@ fn what_is_not_set_has_a_placeholder_where_that_is_asked_for() {
         auth = "none"
         split = { by = "${A}", to = [{ upstream = "${A}", weight = "${A}" }] }
     "#;
-    let config = from_text("test", text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() })
+    let config = from_text_with("test", text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() })
         .unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(config.verifiers[0].jwt().unwrap().secret().unwrap().reveal(), resolve::PLACEHOLDER);
     assert_eq!(config.settings.server.workers, 0);
     assert_eq!(config.plan.routes.len(), 3);
-    let report = from_text("test", text, &|_| None, LoadOptions::default()).unwrap_err();
+    let report = from_text_with("test", text, &|_| None, LoadOptions::default()).unwrap_err();
     assert!(report.errors() > 15, "{report}");
 }
 
@@ -168,7 +168,7 @@ fn splits_and_redirects_are_compiled_and_a_split_is_open_by_nobodys_mistake() {
         targets => panic!("{targets:?}"),
     }
     // A redirect gives nothing away; a split is as open as its upstreams.
-    let report = from_text("test", &format!("{APP}{routes}{users}"), &|_| None, LoadOptions::default()).unwrap_err();
+    let report = from_text_with("test", &format!("{APP}{routes}{users}"), &|_| None, LoadOptions::default()).unwrap_err();
     assert!(report.to_string().contains("the route `/s` does not say who may pass"), "{report}");
     assert_eq!(report.errors(), 1, "{report}");
 }
@@ -280,7 +280,7 @@ proptest! {
         let at = (0..=at).rev().find(|at| WHOLE.is_char_boundary(*at)).unwrap();
         let end = (at + length..=WHOLE.len()).find(|end| WHOLE.is_char_boundary(*end)).unwrap_or(WHOLE.len());
         let text = format!("{}{insert}{}", &WHOLE[..at], &WHOLE[end..]);
-        if let Err(report) = from_text("test", &text, &|_| None, LoadOptions::default()) {
+        if let Err(report) = from_text_with("test", &text, &|_| None, LoadOptions::default()) {
             prop_assert!(report.errors() > 0);
             let drawn = report.to_string();
             // Where the damage is in the key itself, nobody can know what its value is.

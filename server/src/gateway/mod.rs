@@ -38,16 +38,16 @@ use crate::observe::{AccessLog, Metrics};
 /// use bytes::Bytes;
 /// use http_body_util::{BodyExt as _, Empty};
 /// use portcullis::Gateway;
-/// use portcullis::config::{LoadOptions, from_text};
+/// use portcullis::config;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let plan = from_text("example", r#"
+/// let plan = config::from_text("example", r#"
 ///     [log]
 ///     access = "off"
 ///     [[routes]]
 ///     path = "/hello"
 ///     respond = { status = 200, body = "hello" }
-/// "#, &|_| None, LoadOptions::default())?;
+/// "#)?;
 /// let gateway = Gateway::new(plan).await?;
 ///
 /// let request = http::Request::get("/hello").header("host", "shop.test").body(Empty::<Bytes>::new())?;

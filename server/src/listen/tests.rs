@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::serve::serve;
-use crate::config::{LoadOptions, from_text};
+use crate::config::{LoadOptions, from_text_with};
 use crate::gateway::{Brought, State};
 use crate::observe::AccessLog;
 
 /// A gateway that answers by itself: heads within 10 s, bodies within 30 s, 75 s between requests.
 fn gateway() -> Arc<State> {
     let text = "[[routes]]\npath = \"/**\"\nrespond = { status = 200, body = \"ok\" }\n";
-    let config = from_text("test", text, &|_| None, LoadOptions::default()).unwrap();
+    let config = from_text_with("test", text, &|_| None, LoadOptions::default()).unwrap();
     State::new(config, Clock::system(), AccessLog::off(), Brought::default())
 }
 

@@ -41,7 +41,7 @@ pub(super) fn demo(args: &Args) -> ExitCode {
         "LISTEN" => Some(listen.clone()),
         name => services.url(name).or_else(|| super::environment(name)),
     };
-    let config = match config::from_text("examples/shop.toml", SHOP, &environment, LoadOptions::default()) {
+    let config = match config::from_text_with("examples/shop.toml", SHOP, &environment, LoadOptions::default()) {
         Ok(config) => config,
         Err(report) => {
             complain(&report);

@@ -76,11 +76,11 @@ mod tests {
     use portcullis_core::plan::Plan;
 
     use super::*;
-    use crate::config::{LoadOptions, from_text};
+    use crate::config::{LoadOptions, from_text_with};
 
     fn plan() -> Plan {
         let text = "[[routes]]\npath = \"/\"\nrespond = {}\n";
-        from_text("test", text, &|_| None, LoadOptions::default()).unwrap().plan
+        from_text_with("test", text, &|_| None, LoadOptions::default()).unwrap().plan
     }
 
     #[test]

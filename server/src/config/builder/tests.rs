@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use super::table::Item;
 use super::*;
 use crate::config::resolve::Surroundings;
-use crate::config::{LoadOptions, Problem, Secret, from_text, json_schema, load_with};
+use crate::config::{LoadOptions, Problem, Secret, from_text_with, json_schema, load_with};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -64,7 +64,7 @@ fn every_file_with_an_error_has_the_same_problems_from_code() {
         let text = fs::read_to_string(&path).unwrap();
         let Some(builder) = from_file(&text, &folder) else { continue };
         let options = LoadOptions { folder: Some(&folder), ..LoadOptions::default() };
-        let file = from_text("file", &text, &|_| None, options).unwrap_err();
+        let file = from_text_with("file", &text, &|_| None, options).unwrap_err();
         let (written, code) = (builder.text(), builder.build().unwrap_err());
         let told = |report: &Report| report.problems().iter().map(said).collect::<BTreeSet<_>>();
         assert_eq!(told(&code), told(&file), "{}: {written}", path.display());
@@ -286,7 +286,7 @@ fn everything_that_can_be_said_makes_a_plan() {
     let env = |name: &str| name.starts_with(write::SECRET).then(|| SECRET.to_owned());
     let folder = examples();
     let options = LoadOptions { folder: Some(&folder), ..LoadOptions::default() };
-    let file = from_text("file", &text, &env, options).unwrap();
+    let file = from_text_with("file", &text, &env, options).unwrap();
     assert_eq!((file.summary(), file.fingerprint), (config.summary(), config.fingerprint));
 }
 
@@ -332,7 +332,7 @@ fn the_same_mistake_is_told_in_the_same_words() {
     ] {
         let written = builder.text();
         let (code, file) =
-            (builder.build().unwrap_err(), from_text("file", &file, &|_| None, LoadOptions::default()).unwrap_err());
+            (builder.build().unwrap_err(), from_text_with("file", &file, &|_| None, LoadOptions::default()).unwrap_err());
         let told = |report: &Report| report.problems().iter().map(said).collect::<BTreeSet<_>>();
         assert_eq!(told(&code), told(&file), "{written}");
         assert!(code.to_string().contains(NAME), "{code}");

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::json_schema;
 use super::page::Page;
-use crate::config::{LoadOptions, from_text};
+use crate::config::{LoadOptions, from_text_with};
 
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| jsonschema::draft202012::new(&json_schema()).unwrap());
 
@@ -157,7 +157,7 @@ fn the_defaults_of_the_process_are_those_that_run() {
     let whole = json_schema();
     let routes = "[upstreams]\napp = [\"http://127.0.0.1:7001\"]\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n";
     let load =
-        |text: &str| from_text("test", text, &|_| None, LoadOptions::default()).unwrap_or_else(|r| panic!("{r}"));
+        |text: &str| from_text_with("test", text, &|_| None, LoadOptions::default()).unwrap_or_else(|r| panic!("{r}"));
     let mut text = String::new();
     for section in ["server", "admin", "log", "store"] {
         text.push_str(&format!("[{section}]\n"));
@@ -180,7 +180,7 @@ proptest! {
         let at = (0..=at).rev().find(|at| WHOLE.is_char_boundary(*at)).unwrap();
         let end = (at + length..=WHOLE.len()).find(|end| WHOLE.is_char_boundary(*end)).unwrap_or(WHOLE.len());
         let text = format!("{}{insert}{}", &WHOLE[..at], &WHOLE[end..]);
-        if from_text("test", &text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() }).is_ok() {
+        if from_text_with("test", &text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() }).is_ok() {
             prop_assert_eq!(refusal(&text), None);
         }
     }

@@ -5,7 +5,7 @@ use portcullis_core::plan::Plan;
 use portcullis_core::route::RouteIndex;
 use proptest::prelude::*;
 
-use crate::config::{LoadOptions, from_text};
+use crate::config::{LoadOptions, from_text_with};
 
 /// Two verifiers and two upstreams; then what a test adds.
 const BEGIN: &str = r#"
@@ -34,7 +34,7 @@ fn route(path: &str, auth: &str, more: &str) -> String {
 /// The report of the routes; empty where they are good.
 fn report(routes: &[String]) -> String {
     let text = format!("{BEGIN}{}", routes.concat());
-    from_text("test", &text, &|_| None, LoadOptions::default())
+    from_text_with("test", &text, &|_| None, LoadOptions::default())
         .err()
         .map(|report| report.to_string())
         .unwrap_or_default()
@@ -109,7 +109,7 @@ fn a_report_names_the_request_the_routes_and_the_ways_out() {
 #[test]
 fn placeholders_are_nobodys_path() {
     let text = format!("{BEGIN}{}{}", route("/unset/**", "users", ""), route("${A}", "none", ""));
-    assert!(from_text("test", &text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() }).is_ok());
+    assert!(from_text_with("test", &text, &|_| None, LoadOptions { unset_ok: true, ..LoadOptions::default() }).is_ok());
 }
 
 /// Every spelling that some of the routes of the test can tell apart, of paths of up to two segments.
@@ -169,7 +169,7 @@ proptest! {
     #[test]
     fn of_a_good_file_no_request_goes_around(routes in prop::collection::vec(some_route(), 1..5)) {
         let text = format!("{BEGIN}{}", routes.concat());
-        match from_text("test", &text, &|_| None, LoadOptions::default()) {
+        match from_text_with("test", &text, &|_| None, LoadOptions::default()) {
             Ok(config) => prop_assert_eq!(breach(&config.plan, &spellings()), None, "{}", text),
             Err(report) => {
                 let report = report.to_string();
