@@ -7,7 +7,7 @@ usage() {
     cat <<'USAGE'
 usage: ./test.sh [--install]
 
-Runs every test of the workspace, doc tests included.
+Runs every test of the workspace, doc tests included, and those of examples/embedding, which is a workspace of its own.
 
   --install   first get what is missing (Debian and its kin; as root or with sudo). Starts no service.
 
@@ -87,3 +87,6 @@ else
     say "cargo-nextest is not installed: using cargo test (the same tests, less in parallel)"
     cargo test --workspace --all-features --no-fail-fast
 fi
+
+# What a stranger writes who builds on the library: a workspace of its own, with a lock file of its own.
+cargo test --manifest-path examples/embedding/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}" --locked

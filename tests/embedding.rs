@@ -613,3 +613,24 @@ fn a_request_over_tls_says_so_upstream() {
     assert_eq!(request.get("x-forwarded-proto"), Some("https"));
     assert!(request.get("via").unwrap().starts_with("2.0 "), "{:?}", request.get("via"));
 }
+
+#[test]
+fn a_grpc_call_is_refused_in_grpc() {
+    run(async {
+        let (builder, mut endings) = endings(builder(OK));
+        let statuses = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&statuses);
+        let gateway =
+            builder.observer(move |record, _| seen.lock().unwrap().push(record.status())).build().await.unwrap();
+        for (version, status) in [(http::Version::HTTP_2, 200), (http::Version::HTTP_11, 414)] {
+            let mut request = get_with(&format!("/{}", "a".repeat(9000)), &[("content-type", "application/grpc")]);
+            *request.version_mut() = version;
+            let response = gateway.handle(request).await;
+            let code = response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+            assert_eq!((response.status().as_u16(), code.as_deref()), (status, (status == 200).then_some("8")));
+            assert_eq!(text(response).await.is_empty(), status == 200);
+            assert_eq!(endings.recv().await, Some(Ending::Rejected("uri-too-long")));
+        }
+        assert_eq!(*statuses.lock().unwrap(), [414, 414]);
+    });
+}

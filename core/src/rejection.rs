@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::auth::Challenge;
 use crate::limit::Verdict;
+pub use grpc::is_grpc;
+
+mod grpc;
 
 /// A refusal. Whose fault it was, whether to try again and what the client is told all follow from the variant; nothing
 /// is ever downcast or matched by its text.

@@ -33,6 +33,8 @@ pub(crate) struct Pass<'p> {
     pub(crate) request_id: Option<HeaderValue>,
     /// The request's body, until somebody reads it.
     pub(crate) body: Option<ClientBody>,
+    /// It is a gRPC call: a refusal has to be understood as one.
+    pub(crate) is_grpc: bool,
     /// The connection ends after this answer: a part of the request is still on its way.
     pub(crate) is_last: bool,
     /// What the route does to the fields of its answer, with the values of this request.
@@ -72,6 +74,7 @@ impl<'p> Pass<'p> {
             tail,
             request_id: None,
             body: None,
+            is_grpc: false,
             is_last: false,
             ruled: None,
             screened: Screened::default(),

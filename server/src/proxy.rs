@@ -13,6 +13,7 @@ use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head};
 use portcullis_core::headers::SetField;
 use portcullis_core::plan::UpstreamIndex;
+use portcullis_core::rejection::is_grpc;
 use tokio::time::Instant;
 
 use crate::body::Body;
@@ -51,6 +52,8 @@ pub(crate) async fn handle(
     // Before anything is removed: whom the peer speaks for, if it is believed.
     let arrival = current.running.plan.trusted.arrival(connection.peer, connection.proto, &parts.headers);
     let mut pass = Pass::new(connection, &current, arrival, (parts.method.clone(), parts.version));
+    // gRPC is HTTP/2 (or later); nobody else pays for the look.
+    pass.is_grpc = parts.version > Version::HTTP_11 && is_grpc(&parts.headers);
     pass.body = Some(body);
     // Pinned where it is made: it is large, and never moved.
     let outcome = catch(pin!(pass.run(parts))).await;

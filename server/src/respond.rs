@@ -83,7 +83,10 @@ fn refusal(mut pass: Pass<'_>, rejection: &Rejection, ending: Ending, said: &mut
     let id = pass.request_id.get_or_insert_with(|| headers::fresh_request_id(pass.chance.request_id));
     pass.tail.record.request_id.get_or_insert_with(|| Clip::new(&*id));
     let instance = id.to_str().ok();
-    let (mut parts, body) = rejection.response(instance).into_parts();
+    let response = if pass.is_grpc { rejection.grpc_response() } else { rejection.response(instance) };
+    let (mut parts, body) = response.into_parts();
+    // What others are answered with: the status of a gRPC answer says nothing.
+    pass.tail.record.status = Some(rejection.status());
     announce(&mut pass, &mut parts.headers, said);
     pass.is_last |= ends_connection(rejection);
     pass.tail.record.ending = ending;
@@ -118,7 +121,7 @@ fn whole(pass: Pass<'_>, mut head: Response<()>, body: Bytes) -> Response<Body> 
 }
 
 fn finish(mut pass: Pass<'_>, mut head: Response<()>, body: impl FnOnce(Box<Tail>) -> Body) -> Response<Body> {
-    pass.tail.record.status = Some(head.status());
+    pass.tail.record.status.get_or_insert(head.status());
     if pass.is_last {
         set(head.headers_mut(), CONNECTION, HeaderValue::from_static("close"));
     }

@@ -49,7 +49,7 @@ pub(super) fn refuse(
     limits: Option<(&Limits, HeaderFamilies)>,
 ) -> Box<Response<Bytes>> {
     let id = sent_request_id(&parts.headers);
-    let mut response = rejection.response(id.and_then(|id| id.to_str().ok()));
+    let mut response = rejection.response_to(&parts.headers, id.and_then(|id| id.to_str().ok()));
     if let Some(id) = id {
         // A fresh map of a handful of fields cannot be full.
         let _ = response.headers_mut().try_insert(X_REQUEST_ID, id.clone());

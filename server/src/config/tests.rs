@@ -168,7 +168,8 @@ fn splits_and_redirects_are_compiled_and_a_split_is_open_by_nobodys_mistake() {
         targets => panic!("{targets:?}"),
     }
     // A redirect gives nothing away; a split is as open as its upstreams.
-    let report = from_text_with("test", &format!("{APP}{routes}{users}"), &|_| None, LoadOptions::default()).unwrap_err();
+    let report =
+        from_text_with("test", &format!("{APP}{routes}{users}"), &|_| None, LoadOptions::default()).unwrap_err();
     assert!(report.to_string().contains("the route `/s` does not say who may pass"), "{report}");
     assert_eq!(report.errors(), 1, "{report}");
 }

@@ -52,7 +52,7 @@ pub struct Record {
     pub attempts: u8,
     /// From the start of the last attempt to its complete response head.
     pub until_head: Option<Duration>,
-    /// The status sent, once a head was.
+    /// The status sent, once a head was; of a refused gRPC call the one that others would have got.
     pub status: Option<StatusCode>,
     /// Bytes of the request's body that arrived.
     pub bytes_received: u64,

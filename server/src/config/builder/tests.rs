@@ -331,8 +331,10 @@ fn the_same_mistake_is_told_in_the_same_words() {
         (Config::builder(), String::new()),
     ] {
         let written = builder.text();
-        let (code, file) =
-            (builder.build().unwrap_err(), from_text_with("file", &file, &|_| None, LoadOptions::default()).unwrap_err());
+        let (code, file) = (
+            builder.build().unwrap_err(),
+            from_text_with("file", &file, &|_| None, LoadOptions::default()).unwrap_err(),
+        );
         let told = |report: &Report| report.problems().iter().map(said).collect::<BTreeSet<_>>();
         assert_eq!(told(&code), told(&file), "{written}");
         assert!(code.to_string().contains(NAME), "{code}");
