@@ -189,7 +189,7 @@ fn what_outlives_the_grace_is_cut_and_said() {
         let error = gateway.serve(listener, busy).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.to_string()),
-            (ErrorKind::TimedOut, "the grace was over: 1 connections are cut".to_owned())
+            (ErrorKind::TimedOut, "the grace was over: 1 connections were cut".to_owned())
         );
         assert!(client.await.unwrap().is_empty());
     });

@@ -56,6 +56,29 @@ all! {
         TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, UpstreamIndex, Verdict, VerifyingKeys, Via;
 }
 
+/// What an embedder of the whole gateway holds.
+#[test]
+fn types_of_the_gateway_can_do_what_they_should() {
+    use portcullis::config::{self, Config, LoadOptions, Problem, Report, Secret, Settings, VerifierSettings};
+    use portcullis::gateway::{Admin, ResponseFuture};
+    use portcullis::observe::{Clip, Ending, LimitRecord, Origin, Record, RouteSeries, UpstreamSeries};
+    use portcullis::{Gateway, GatewayBuilder, GatewayError, RequestBody, RequestBodyError, ResponseBody, ResponseBodyError};
+
+    cloned::<(Gateway, Admin, Report, Problem, Secret, Settings, VerifierSettings)>();
+    cloned::<(LoadOptions<'_>, config::Builder, Clip, Ending, LimitRecord, Origin)>();
+    cloned::<(RequestBodyError, ResponseBodyError)>();
+    shared::<(Config, GatewayBuilder, GatewayError, Record, RouteSeries, UpstreamSeries, portcullis::Server)>();
+    // Somebody else's body and future may be within.
+    sent::<(RequestBody, ResponseBody, ResponseFuture)>();
+}
+
+#[test]
+fn types_of_the_key_source_can_do_what_they_should() {
+    cloned::<(portcullis_jwks::Jwks, portcullis_jwks::JwksBuilder, portcullis_jwks::JwksUrl)>();
+    cloned::<(portcullis_jwks::Status, portcullis_jwks::JwksUrlError)>();
+    shared::<portcullis_jwks::JwksError>();
+}
+
 /// A body is as its inner one is.
 #[test]
 fn a_body_is_what_its_inner_one_is() {

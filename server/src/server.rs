@@ -186,7 +186,7 @@ impl Server {
         // What is left is cut here, with the worker that runs it; then the log has its last lines.
         let gateway = self.gateway.clone();
         drop(self);
-        gateway.access().shutdown(LAST_LINES);
+        gateway.0.access().shutdown(LAST_LINES);
         drained
     }
 }

@@ -171,7 +171,7 @@ async fn control(mut server: Server, mut watched: Watched<'_>, signals: Signals)
         tokio::select! {
             () = stop.signalled() => break,
             _ = hangup.recv() => {
-                server.gateway().access().reopen();
+                server.gateway().reopen_log();
                 watched.reload(&mut server);
             }
             () = watched.changed() => watched.reload(&mut server),

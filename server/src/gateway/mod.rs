@@ -14,6 +14,7 @@ mod state;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_core::time::Clock;
 
@@ -27,7 +28,7 @@ pub(crate) use self::state::{Place, State};
 use crate::config::{Config, LogSettings};
 pub use crate::forward::body::BodyFailure as RequestBodyError;
 pub use crate::forward::in_code::RequestBody;
-use crate::observe::{AccessLog, Metrics};
+use crate::observe::AccessLog;
 
 /// A gateway: a configuration that runs. Clones are the same gateway, and cheap.
 ///
@@ -145,14 +146,15 @@ impl Gateway {
         self.0.plans()
     }
 
-    /// What it counts.
-    pub fn metrics(&self) -> &Metrics {
-        self.0.metrics()
+    /// Opens the access log's file anew: after somebody moved it away.
+    pub fn reopen_log(&self) {
+        self.0.access().reopen();
     }
 
-    /// Its access log.
-    pub fn access(&self) -> Arc<AccessLog> {
-        self.0.access()
+    /// Waits until every line that the access log has so far is written or lost, `within` at most; whether it was. Blocks: for
+    /// the end of a program, and not for an asynchronous task.
+    pub fn flush_log(&self, within: Duration) -> bool {
+        self.0.access().flush(within)
     }
 
     /// Tells every connection to end after the request it is at; `/readyz` says no from now on. Requests that are handed in are

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
@@ -43,12 +44,19 @@ impl Gateway {
         self.drain();
         let grace = self.0.running().settings.server.shutdown_grace;
         let ended = async { while connections.join_next().await.is_some() {} };
-        match timeout(grace, ended).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                let error = format!("the grace was over: {} connections are cut", connections.len());
-                Err(io::Error::new(ErrorKind::TimedOut, error))
-            }
+        let in_time = timeout(grace, ended).await.is_ok();
+        let cut = connections.len();
+        // Their records are told when they are dropped; then the log has its last lines.
+        connections.shutdown().await;
+        let log = self.clone();
+        // Best effort: that a runtime has no thread left is no reason to call the serving failed.
+        let _ = tokio::task::spawn_blocking(move || log.flush_log(LAST_LINES)).await;
+        if in_time {
+            return Ok(());
         }
+        Err(io::Error::new(ErrorKind::TimedOut, format!("the grace was over: {cut} connections were cut")))
     }
 }
+
+/// How long the access log may take to write what it holds.
+const LAST_LINES: Duration = Duration::from_secs(2);

@@ -19,7 +19,7 @@ use crate::gateway::Watcher;
 /// Cheap to clone. A worker keeps an `Arc` of its own around a clone, so that the reference count that each request
 /// raises is not one that all cores share.
 #[derive(Clone)]
-pub struct Observer {
+pub(crate) struct Observer {
     clock: Clock,
     access: Arc<AccessLog>,
     metrics: Arc<Metrics>,
@@ -37,7 +37,7 @@ impl fmt::Debug for Observer {
 
 impl Observer {
     /// An observer that tells these two.
-    pub fn new(clock: Clock, access: Arc<AccessLog>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(clock: Clock, access: Arc<AccessLog>, metrics: Arc<Metrics>) -> Self {
         Self { clock, access, metrics, watchers: Arc::default() }
     }
 
@@ -46,18 +46,8 @@ impl Observer {
         Self { watchers: watchers.into(), ..self }
     }
 
-    /// The access log.
-    pub fn access(&self) -> &AccessLog {
-        &self.access
-    }
-
-    /// The metrics.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// A record of a request whose head is complete now.
-    pub fn open(self: &Arc<Self>, method: Method, version: Version) -> OpenRecord {
+    pub(crate) fn open(self: &Arc<Self>, method: Method, version: Version) -> OpenRecord {
         OpenRecord { record: Record::new(self.clock.now(), method, version), observer: Arc::clone(self) }
     }
 }
@@ -65,7 +55,7 @@ impl Observer {
 /// A record that is told when it is dropped: it rides on the response body, and however that ends, the request is
 /// counted and logged exactly once.
 #[derive(Debug)]
-pub struct OpenRecord {
+pub(crate) struct OpenRecord {
     record: Record,
     observer: Arc<Observer>,
 }
@@ -109,11 +99,8 @@ mod tests {
 
     #[test]
     fn is_counted_once_however_it_ends() {
-        let observer = Arc::new(Observer::new(
-            Clock::system(),
-            Arc::new(AccessLog::off()),
-            Arc::new(Metrics::new(&Clock::system())),
-        ));
+        let metrics = Arc::new(Metrics::new(&Clock::system()));
+        let observer = Arc::new(Observer::new(Clock::system(), Arc::new(AccessLog::off()), Arc::clone(&metrics)));
         observer.open(Method::GET, Version::HTTP_11).ending = Ending::Complete;
         drop(observer.open(Method::GET, Version::HTTP_11));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
@@ -121,7 +108,7 @@ mod tests {
             panic!("on purpose");
         }));
         assert!(panicked.is_err());
-        let text = observer.metrics().encode(Readings::default());
+        let text = metrics.encode(Readings::default());
         for ending in ["client-gone", "complete", "panicked"] {
             let line = format!("portcullis_endings_total{{ending=\"{ending}\"}} 1\n");
             assert!(text.contains(&line), "{line} in {text}");

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 /// How log lines look, as configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Text on a terminal, JSON lines elsewhere.
     #[default]
     Auto,
@@ -18,12 +18,12 @@ pub enum LogFormat {
 
 impl LogFormat {
     /// The format for what goes to `place`. Text is coloured on a terminal, unless the environment sets `NO_COLOR`.
-    pub fn resolve(self, place: &impl IsTerminal) -> Format {
+    pub(crate) fn resolve(self, place: &impl IsTerminal) -> Format {
         self.resolve_for(place.is_terminal(), env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()))
     }
 
     /// The format for what goes to a file: never coloured.
-    pub const fn for_file(self) -> Format {
+    pub(crate) const fn for_file(self) -> Format {
         self.resolve_for(false, true)
     }
 
@@ -39,7 +39,7 @@ impl LogFormat {
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Format {
+pub(crate) enum Format {
     /// One JSON object a line.
     Json,
     /// A line for people.
@@ -51,7 +51,7 @@ pub enum Format {
 
 /// Whether text is coloured; complete by nature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// With the sequences that terminals understand.
     Ansi,
     /// Not.

@@ -13,7 +13,7 @@ use super::format::{Colour, Format};
 
 /// Changes the diagnostics while they run, as a reload of the configuration asks.
 #[derive(Clone)]
-pub struct Logs {
+pub(crate) struct Logs {
     level: reload::Handle<LevelFilter, Registry>,
     layer: reload::Handle<BoxedLayer, Leveled>,
 }
@@ -23,7 +23,7 @@ type BoxedLayer = Box<dyn Layer<Leveled> + Send + Sync>;
 
 impl Logs {
     /// Sets the level and the format.
-    pub fn set(&self, level: LevelFilter, format: Format) {
+    pub(crate) fn set(&self, level: LevelFilter, format: Format) {
         // They fail only when the subscriber is gone, and it is never replaced.
         let _ = self.level.reload(level);
         let _ = self.layer.reload(layer(format, Stderr));
@@ -43,7 +43,7 @@ impl Debug for Logs {
 /// # Errors
 ///
 /// The process has a subscriber already.
-pub fn init(level: LevelFilter, format: Format) -> Result<Logs, SetGlobalDefaultError> {
+pub(crate) fn init(level: LevelFilter, format: Format) -> Result<Logs, SetGlobalDefaultError> {
     let (level_layer, level) = reload::Layer::new(level);
     let (format_layer, layer) = reload::Layer::new(layer(format, Stderr));
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(level_layer).with(format_layer))?;

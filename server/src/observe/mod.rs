@@ -24,31 +24,23 @@
 //! - No second line: each byte that a client chose is escaped ([`Clip`] keeps at most [`Clip::MAX`] of them).
 //! - No label that a client chose: an unknown path, method or host makes no new series.
 //!
+//! A program that embeds the gateway is told each record, with [`GatewayBuilder::observer`](crate::GatewayBuilder::observer); the
+//! metrics are a page of [`Gateway::admin`](crate::Gateway::admin).
+//!
 //! ```
-//! use std::sync::Arc;
-//!
-//! use http::{Method, StatusCode, Version};
-//! use portcullis::observe::{AccessLog, Clip, Ending, Metrics, Observer, Readings};
-//! use portcullis_core::time::Clock;
-//!
-//! let clock = Clock::system();
-//! let metrics = Arc::new(Metrics::new(&clock));
-//! let observer = Arc::new(Observer::new(clock, Arc::new(AccessLog::off()), Arc::clone(&metrics)));
-//!
-//! let mut record = observer.open(Method::GET, Version::HTTP_11);
-//! record.path = Some(Clip::new("/orders/7"));
-//! record.route = Some(metrics.route("orders"));
-//! record.status = Some(StatusCode::OK);
-//! record.ending = Ending::Complete;
-//! drop(record);
-//!
-//! let text = metrics.encode(Readings::default());
-//! assert!(text.contains("portcullis_requests_total{route=\"orders\",status=\"2xx\"} 1\n"));
+//! # use portcullis::{Gateway, config};
+//! # fn with(config: config::Config) -> portcullis::GatewayBuilder {
+//! Gateway::builder(config).observer(|record, took| {
+//!     let route = record.route.as_ref().map_or("-", |route| route.name());
+//!     let who = record.identity.as_ref().map_or("-", |identity| identity.id());
+//!     eprintln!("{route} for {who}: {} after {took:?}, {:?}", record.status(), record.ending);
+//! })
+//! # }
 //! ```
 
-pub mod access;
-pub mod logs;
-pub mod metrics;
+pub(crate) mod access;
+pub(crate) mod logs;
+pub(crate) mod metrics;
 
 mod clip;
 mod escape;
@@ -56,9 +48,10 @@ mod finish;
 mod format;
 mod record;
 
-pub use access::AccessLog;
+pub(crate) use access::AccessLog;
 pub use clip::Clip;
-pub use finish::{Observer, OpenRecord};
-pub use format::{Colour, Format, LogFormat};
-pub use metrics::{KeysReading, LimitSeries, Metrics, Readings, RouteSeries, UpstreamSeries};
+pub(crate) use finish::{Observer, OpenRecord};
+pub(crate) use format::{Format, LogFormat};
+pub(crate) use metrics::{KeysReading, LimitSeries, Metrics};
+pub use metrics::{RouteSeries, UpstreamSeries};
 pub use record::{AuthOutcome, BreakerState, Ending, LimitOutcome, LimitRecord, Origin, Record};

@@ -29,7 +29,7 @@ mod text;
 mod values;
 mod writer;
 
-pub use sink::Sink;
+pub(crate) use sink::Sink;
 
 /// What a shard's buffer may hold. With what the writer has in hand at the time, a thread's lines take twice that at
 /// most.
@@ -43,7 +43,7 @@ const LINE_BYTES: usize = 96 << 10;
 ///
 /// Dropping it lets the writer finish in the background; [`AccessLog::shutdown`] waits for that.
 #[derive(Debug)]
-pub struct AccessLog(Option<Running>);
+pub(crate) struct AccessLog(Option<Running>);
 
 #[derive(Debug)]
 struct Running {
@@ -54,7 +54,7 @@ struct Running {
 
 impl AccessLog {
     /// No log: a line costs one comparison.
-    pub const fn off() -> Self {
+    pub(crate) const fn off() -> Self {
         Self(None)
     }
 
@@ -63,7 +63,7 @@ impl AccessLog {
     /// # Errors
     ///
     /// No thread could be started.
-    pub fn stdout(format: Format, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn stdout(format: Format, clock: Clock) -> io::Result<Self> {
         Self::start(Box::new(Stdout), format, clock)
     }
 
@@ -72,7 +72,7 @@ impl AccessLog {
     /// # Errors
     ///
     /// The file could not be opened, or no thread could be started.
-    pub fn file(path: impl Into<PathBuf>, format: Format, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn file(path: impl Into<PathBuf>, format: Format, clock: Clock) -> io::Result<Self> {
         Self::start(Box::new(File::open(path.into())?), format, clock)
     }
 
@@ -81,7 +81,7 @@ impl AccessLog {
     /// # Errors
     ///
     /// No thread could be started.
-    pub fn start(sink: Box<dyn Sink>, format: Format, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn start(sink: Box<dyn Sink>, format: Format, clock: Clock) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(Sharded::new(Shard::default)));
         writer::spawn(Arc::clone(&shared), sink)?;
         Ok(Self(Some(Running { format, clock, shared })))
@@ -89,7 +89,7 @@ impl AccessLog {
 
     /// Leaves a line about a request that ended at `ended`. Never waits for the sink: a line that finds its buffer full
     /// is dropped, and counted.
-    pub fn write(&self, record: &Record, ended: Moment) {
+    pub(crate) fn write(&self, record: &Record, ended: Moment) {
         let Some(log) = &self.0 else { return };
         let wake = log.shared.shards.mine().append(|out, stamp| match log.format {
             Format::Json => json::line(out, stamp, &log.clock, record, ended),
@@ -102,25 +102,25 @@ impl AccessLog {
 
     /// Asks the writer to open its file anew, after it was renamed. What was written before goes to the old file. Where
     /// the file cannot be opened, the old one is kept and a warning says so.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         if let Some(log) = &self.0 {
             log.shared.reopen();
         }
     }
 
     /// Waits until every line left so far was written or lost, `within` at most; whether it was.
-    pub fn flush(&self, within: Duration) -> bool {
+    pub(crate) fn flush(&self, within: Duration) -> bool {
         self.0.as_ref().is_none_or(|log| log.shared.flush(within))
     }
 
     /// Writes what is left and ends the log, `within` at most; whether it was done by then. Later lines are dropped, and
     /// counted.
-    pub fn shutdown(&self, within: Duration) -> bool {
+    pub(crate) fn shutdown(&self, within: Duration) -> bool {
         self.0.as_ref().is_none_or(|log| log.shared.shutdown(within))
     }
 
     /// How many lines were lost: no room, a sink that failed, or after the end.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.0.as_ref().map_or(0, |log| log.shared.dropped())
     }
 }

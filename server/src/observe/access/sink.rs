@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Where an access log's lines go. It is written by one thread, and may take its time: requests do not wait for it.
 ///
 /// A write is given whole lines, many at once. An error loses what was not written yet; the next batch is tried anew.
-pub trait Sink: Write + Send + 'static {
+pub(crate) trait Sink: Write + Send + 'static {
     /// Opens what is written to anew, after it was renamed; does nothing by default.
     ///
     /// # Errors

@@ -103,7 +103,7 @@ impl RouteCounts {
 /// How an attempt at an upstream went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AttemptOutcome {
+pub(crate) enum AttemptOutcome {
     /// There was an answer, and it does not count as a failure.
     Answered,
     /// There was no connection.

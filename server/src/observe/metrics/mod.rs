@@ -26,16 +26,17 @@ mod names;
 mod page;
 mod readings;
 
-pub use counts::AttemptOutcome;
-pub use names::{LimitSeries, RouteSeries, UpstreamSeries};
-pub use readings::{KeysReading, Readings, UpstreamReading};
+pub(crate) use counts::AttemptOutcome;
+pub(crate) use names::LimitSeries;
+pub use names::{RouteSeries, UpstreamSeries};
+pub(crate) use readings::{KeysReading, Readings, UpstreamReading};
 
 /// What the text that [`Metrics::encode`] makes is, for its `Content-Type`: OpenMetrics 1.0.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Counts of everything.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     shards: Sharded<Counts>,
     limits: Names,
     routes: Names,
@@ -59,10 +60,10 @@ struct Process {
 
 impl Metrics {
     /// How many different names of routes, of limits, and of upstreams, have series of their own, as long as the process lives.
-    pub const MAX_NAMES: usize = 4096;
+    pub(crate) const MAX_NAMES: usize = 4096;
 
     /// All at nought; `clock` says when the process began.
-    pub fn new(clock: &Clock) -> Self {
+    pub(crate) fn new(clock: &Clock) -> Self {
         Self {
             shards: Sharded::new(Counts::default),
             limits: Names::default(),
@@ -73,22 +74,22 @@ impl Metrics {
     }
 
     /// The series of the limit called `name`. For when a plan is made: it takes a lock.
-    pub fn limit(&self, name: &str) -> LimitSeries {
+    pub(crate) fn limit(&self, name: &str) -> LimitSeries {
         self.limits.find(name).into()
     }
 
     /// The series of the route called `name`. For when a plan is made: it takes a lock.
-    pub fn route(&self, name: &str) -> Arc<RouteSeries> {
+    pub(crate) fn route(&self, name: &str) -> Arc<RouteSeries> {
         self.routes.find(name).into()
     }
 
     /// The series of the upstream called `name`. For when a plan is made: it takes a lock.
-    pub fn upstream(&self, name: &str) -> Arc<UpstreamSeries> {
+    pub(crate) fn upstream(&self, name: &str) -> Arc<UpstreamSeries> {
         self.upstreams.find(name).into()
     }
 
     /// Counts a request that ended, `total` after its head was complete.
-    pub fn finished(&self, record: &Record, total: Duration) {
+    pub(crate) fn finished(&self, record: &Record, total: Duration) {
         let mut counts = self.shards.mine();
         counts.endings.add(record.ending.code());
         let route = counts.route(record.route.as_deref());
@@ -105,37 +106,37 @@ impl Metrics {
     }
 
     /// Counts a request that a limit refused.
-    pub fn limit_refused(&self, limit: &LimitSeries) {
+    pub(crate) fn limit_refused(&self, limit: &LimitSeries) {
         self.shards.mine().limit(limit).refused += 1;
     }
 
     /// Counts a request that a limit in shadow would have refused.
-    pub fn limit_would_refuse(&self, limit: &LimitSeries) {
+    pub(crate) fn limit_would_refuse(&self, limit: &LimitSeries) {
         self.shards.mine().limit(limit).would_refuse += 1;
     }
 
     /// Counts one attempt at an upstream.
-    pub fn attempted(&self, upstream: &UpstreamSeries, outcome: AttemptOutcome) {
+    pub(crate) fn attempted(&self, upstream: &UpstreamSeries, outcome: AttemptOutcome) {
         self.shards.mine().upstream(upstream).attempt(outcome);
     }
 
     /// Counts a connection that was accepted.
-    pub fn connection_accepted(&self) {
+    pub(crate) fn connection_accepted(&self) {
         self.process.connections_accepted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a connection that was closed at once, because there were too many.
-    pub fn connection_refused(&self) {
+    pub(crate) fn connection_refused(&self) {
         self.process.connections_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a panic that was caught.
-    pub fn panicked(&self) {
+    pub(crate) fn panicked(&self) {
         self.process.panics.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a configuration that is in force since `at`, the first one too; `hash` tells it from others.
-    pub fn reloaded(&self, hash: u64, at: UnixTime) {
+    pub(crate) fn reloaded(&self, hash: u64, at: UnixTime) {
         self.process.reloads_ok.fetch_add(1, Ordering::Relaxed);
         self.process.config_hash.store(hash, Ordering::Relaxed);
         self.process.config_loaded.store(at.as_secs(), Ordering::Relaxed);
@@ -143,13 +144,13 @@ impl Metrics {
     }
 
     /// Counts a configuration that was not taken.
-    pub fn reload_failed(&self) {
+    pub(crate) fn reload_failed(&self) {
         self.process.reloads_failed.fetch_add(1, Ordering::Relaxed);
         self.process.last_reload_failed.store(true, Ordering::Relaxed);
     }
 
     /// Everything as OpenMetrics text ([`CONTENT_TYPE`]), with the states that `readings` brings.
-    pub fn encode(&self, readings: Readings) -> String {
+    pub(crate) fn encode(&self, readings: Readings) -> String {
         let mut total = Counts::default();
         self.shards.for_each(|shard| total.merge(shard));
         encode::text(encode::Scrape::new(self, total, readings))

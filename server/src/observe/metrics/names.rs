@@ -28,7 +28,7 @@ pub struct UpstreamSeries(pub(super) Series);
 
 /// Where the refusals of one limit are counted.
 #[derive(Clone)]
-pub struct LimitSeries(pub(super) Series);
+pub(crate) struct LimitSeries(pub(super) Series);
 
 impl RouteSeries {
     /// The route's name, which a shared series does not have in metrics.

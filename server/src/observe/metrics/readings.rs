@@ -6,7 +6,7 @@ use crate::observe::record::BreakerState;
 
 /// States that others keep, read when somebody scrapes. What is left as it began is nought.
 #[derive(Clone, Debug, Default)]
-pub struct Readings {
+pub(crate) struct Readings {
     /// [`AccessLog::dropped`](crate::observe::AccessLog::dropped).
     pub access_log_dropped: u64,
     /// Client connections that are open.
@@ -25,7 +25,7 @@ pub struct Readings {
 
 /// The state of the keys of one verifier.
 #[derive(Clone, Debug)]
-pub struct KeysReading {
+pub(crate) struct KeysReading {
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// Fetches that failed.
@@ -40,14 +40,14 @@ pub struct KeysReading {
 
 impl KeysReading {
     /// A verifier that never had keys.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), failed: 0, fetched: 0, keys: 0, last_fetched: None }
     }
 }
 
 /// The state of one upstream.
 #[derive(Clone, Debug)]
-pub struct UpstreamReading {
+pub(crate) struct UpstreamReading {
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// Its breaker's state, where it has one.
@@ -66,7 +66,7 @@ pub struct UpstreamReading {
 
 impl UpstreamReading {
     /// An upstream that has done nothing yet, without a breaker.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
             breaker: None,
