@@ -62,7 +62,9 @@ fn types_of_the_gateway_can_do_what_they_should() {
     use portcullis::config::{self, Config, LoadOptions, Problem, Report, Secret, Settings, VerifierSettings};
     use portcullis::gateway::{Admin, ResponseFuture};
     use portcullis::observe::{Clip, Ending, LimitRecord, Origin, Record, RouteSeries, UpstreamSeries};
-    use portcullis::{Gateway, GatewayBuilder, GatewayError, RequestBody, RequestBodyError, ResponseBody, ResponseBodyError};
+    use portcullis::{
+        Gateway, GatewayBuilder, GatewayError, RequestBody, RequestBodyError, ResponseBody, ResponseBodyError,
+    };
 
     cloned::<(Gateway, Admin, Report, Problem, Secret, Settings, VerifierSettings)>();
     cloned::<(LoadOptions<'_>, config::Builder, Clip, Ending, LimitRecord, Origin)>();

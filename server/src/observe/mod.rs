@@ -5,14 +5,14 @@
 //! - One [`Record`] a request: who asked (address, verified identity), for what (method, host, canonical path), what
 //!   was decided (route, auth, limit, breaker), who answered (upstream, endpoint, attempts), what came of it (status,
 //!   bytes, durations), why it ended ([`Ending`]) and, when it went wrong, whose side that was ([`Origin`]).
-//! - Counts and gauges for the whole process ([`Metrics`]), labelled only by names from the configuration and by
+//! - Counts and gauges for the whole process (`Metrics`), labelled only by names from the configuration and by
 //!   closed sets.
-//! - Diagnostics ([`logs`]): what the gateway has to say about itself, through `tracing`.
+//! - Diagnostics (`logs`): what the gateway has to say about itself, through `tracing`.
 //!
 //! # Where it goes
 //!
-//! The record rides on the response body as an [`OpenRecord`]. When the body ends or is dropped, whichever way, the
-//! [`Observer`] counts it and hands it to the [`AccessLog`]: one line, formatted straight into a buffer of the calling
+//! The record rides on the response body as an `OpenRecord`. When the body ends or is dropped, whichever way, the
+//! `Observer` counts it and hands it to the `AccessLog`: one line, formatted straight into a buffer of the calling
 //! thread and written by a thread of the log's own to stdout or a file. A request never waits for a sink: when a buffer
 //! is full the line is dropped and the drop is counted. Metrics are counted in the calling thread's shard and added
 //! up when they are read. Diagnostics go to stderr.
