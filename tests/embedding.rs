@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -519,6 +520,44 @@ fn parts_of_the_program_take_their_places_and_stay_through_a_reload() {
     assert_eq!((first.seen().len(), last.seen().len()), (0, 3));
     assert_eq!(last.seen()[0].get("x-user-id"), Some("ali"));
     assert!(asked.load(Ordering::SeqCst) >= 4);
+}
+
+/// Decides nothing.
+struct Lost;
+
+impl RateLimitStore for Lost {
+    fn take(&self, _: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
+        Answer::Now(Err(StoreError::new("it is lost")))
+    }
+
+    fn nodes(&self) -> NonZeroU32 {
+        NonZeroU32::new(3).unwrap()
+    }
+}
+
+/// A third of the limit, nothing counted, or nobody: what the limit says, or else the store's section.
+#[test]
+fn what_becomes_of_a_limit_whose_store_is_lost_is_configured() {
+    let route = |path: &str, rest: &str| {
+        format!(
+            "[[routes]]\npath = \"{path}\"\nrespond = {{ status = 200, body = \"ok\" }}\n\
+             limits = [{{ rate = \"6/min\"{rest} }}]\n"
+        )
+    };
+    let text = format!(
+        "[store]\nurl = \"in-code\"\non_failure = \"deny\"\n{}{}{}",
+        route("/denied", ""),
+        route("/allowed", ", on_failure = \"allow\""),
+        route("/shared", ", on_failure = \"share\""),
+    );
+    run(async {
+        let gateway = builder(&text).store(Arc::new(Lost)).build().await.unwrap();
+        for (path, statuses) in [("/denied", [503; 4]), ("/allowed", [200; 4]), ("/shared", [200, 200, 429, 429])] {
+            for status in statuses {
+                assert_eq!(gateway.handle(get(path)).await.status(), status, "{path}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub enum OnFailure {
 }
 
 impl OnFailure {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Share, Self::Allow, Self::Deny];
+
     /// Its name in configurations.
     pub const fn name(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ mod chance;
 mod serve;
 mod service;
 mod state;
+mod store;
 
 use std::fmt;
 use std::io;

@@ -2,7 +2,6 @@
 
 // Its public face is `Gateway`, a handle on this.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -10,13 +9,14 @@ use arc_swap::ArcSwap;
 use portcullis_core::Sharded;
 use portcullis_core::admit::Services;
 use portcullis_core::headers::Via;
-use portcullis_core::limit::{MemoryStore, RateLimitStore, Stats};
+use portcullis_core::limit::Stats;
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
+use super::store::Store;
 use super::{Brought, Chance};
 use crate::background::Background;
 use crate::config::Config;
@@ -51,38 +51,6 @@ pub(crate) struct State {
     via: Via,
 }
 
-/// Where limits live.
-enum Store {
-    /// In this process.
-    Memory(MemoryStore),
-    /// Wherever the embedding program says.
-    Brought {
-        /// Who knows.
-        store: Arc<dyn RateLimitStore>,
-        /// Where this node's share is counted while that does not decide.
-        local: MemoryStore,
-    },
-}
-
-impl Store {
-    fn new(brought: &Brought, clock: &Clock) -> Self {
-        let memory = crate::parts::memory_store(clock);
-        match &brought.store {
-            None => Self::Memory(memory),
-            Some(store) => Self::Brought { store: Arc::clone(store), local: memory },
-        }
-    }
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Memory(_) => "Store::Memory",
-            Self::Brought { .. } => "Store::Brought",
-        })
-    }
-}
-
 /// A client's place among the connections; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -106,8 +74,7 @@ impl State {
         let mut seeds: StdRng = rand::make_rng();
         #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
-        // Everybody who counts in a store that is brought counts a client as one.
-        let subjects = brought.store.as_ref().and_then(|store| store.subjects()).unwrap_or_else(SubjectKey::random);
+        let store = Store::new(&brought, &clock);
         let background = Background::default();
         let ground = Ground { background: &background, clock: &clock, metrics: &metrics, brought: &brought };
         Arc::new(Self {
@@ -116,9 +83,9 @@ impl State {
             had_keys: AtomicBool::new(false),
             here: Sharded::new(|| None),
             reloading: Mutex::default(),
-            store: Store::new(&brought, &clock),
             brought,
-            subjects,
+            subjects: store.subjects(),
+            store,
             clock,
             metrics,
             random: Sharded::new(|| StdRng::from_rng(&mut seeds)),
@@ -285,29 +252,12 @@ impl State {
 
     /// What the first steps ask.
     pub(crate) fn services(&self) -> Services<'_> {
-        Services { clock: &self.clock, local: self.local(), store: self.store(), subjects: &self.subjects }
-    }
-
-    fn store(&self) -> &dyn RateLimitStore {
-        match &self.store {
-            Store::Memory(store) => store,
-            Store::Brought { store, .. } => &**store,
-        }
-    }
-
-    fn local(&self) -> Option<&MemoryStore> {
-        match &self.store {
-            Store::Memory(_) => None,
-            Store::Brought { local, .. } => Some(local),
-        }
+        Services { clock: &self.clock, local: self.store.local(), store: self.store.asked(), subjects: &self.subjects }
     }
 
     /// How full the store of this process is; none where limits live elsewhere.
     pub(crate) fn store_stats(&self) -> Option<Stats> {
-        match &self.store {
-            Store::Memory(store) => Some(store.stats()),
-            Store::Brought { .. } => None,
-        }
+        self.store.stats()
     }
 
     /// What the program brought itself.

@@ -20,6 +20,8 @@ impl Limit {
         texts key;
         /// "enforce" or "shadow".
         text mode;
+        /// What becomes of it when the store does not decide: "share", "allow" or "deny"; what the store's section says by default.
+        text on_failure;
         /// How much in which time: "100/min".
         text rate;
     }

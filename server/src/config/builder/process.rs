@@ -85,6 +85,8 @@ impl Store {
     keys! {
         /// "memory", or "in-code": the program brings it.
         text url;
+        /// What becomes of a limit that it does not decide: "share", "allow" or "deny".
+        text on_failure;
     }
 }
 

@@ -127,7 +127,7 @@ fn everything() -> Builder {
         })
         .admin(|admin| admin.listen("127.0.0.1:9901").token(secret()))
         .log(|log| log.access("off").format("json").level("warn"))
-        .store(|store| store.url("memory"))
+        .store(|store| store.url("memory").on_failure("deny"))
         .defaults(|defaults| defaults.auth(["none"]).limits(["slow"]).own_limit(|limit| limit.rate("1000/s")))
         .jwt("login", |jwt| {
             jwt.algorithms(["HS256"])
@@ -157,7 +157,14 @@ fn everything() -> Builder {
             ours.failures("off").forward("x-ours", "id").forward_token(true).token(["header:x-our-token"])
         })
         .limit("per-user", |limit| {
-            limit.rate("100/min").burst(20).algorithm("token-bucket").cost(2).mode("shadow").key(["identity", "client"])
+            limit
+                .rate("100/min")
+                .burst(20)
+                .algorithm("token-bucket")
+                .cost(2)
+                .mode("shadow")
+                .on_failure("allow")
+                .key(["identity", "client"])
         })
         .limit("slow", |limit| limit.rate("10/s"))
         .upstream("users", |upstream| {

@@ -4,18 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use portcullis_core::limit::{Algorithm, MAX_LOG, Mode, Rate, Rule};
+use portcullis_core::limit::{Algorithm, MAX_LOG, Mode, OnFailure, Rate, Rule};
 
 use super::{Problems, limit_keys};
 use crate::config::problem::Problem;
 use crate::config::schema::limits::{Limit, Named, Use};
-use crate::config::span::{At, Span, Text};
+use crate::config::schema::store::Store;
+use crate::config::span::{At, Given, Span, Text};
 use crate::config::suggest::did_you_mean;
 
 /// The named limits.
 #[derive(Debug)]
 pub(super) struct Rules<'f> {
     named: Vec<NamedRule<'f>>,
+    /// What `[store]` says becomes of a limit that is not decided.
+    on_failure: OnFailure,
     /// The names of limits written inside routes so far: two of one name would share their budgets.
     made: RefCell<HashSet<String>>,
 }
@@ -29,13 +32,15 @@ struct NamedRule<'f> {
 }
 
 impl<'f> Rules<'f> {
-    pub(super) fn compile(named: &'f [Named], problems: &mut Problems) -> Self {
+    pub(super) fn compile(named: &'f [Named], store: Option<&Store>, problems: &mut Problems) -> Self {
+        let on_failure =
+            store.map_or_else(OnFailure::default, |store| on_failure(&store.on_failure, OnFailure::default()));
         let rules = named.iter().map(|named| NamedRule {
             name: &named.name,
-            rule: rule(&named.name.value, &named.limit, problems).map(Arc::new),
+            rule: rule(&named.name.value, &named.limit, on_failure, problems).map(Arc::new),
             used: Cell::new(false),
         });
-        Self { named: rules.collect(), made: RefCell::default() }
+        Self { named: rules.collect(), on_failure, made: RefCell::default() }
     }
 
     /// The rules of one route. An inline one is called as the route is, with a number behind where that name is taken.
@@ -83,7 +88,7 @@ impl<'f> Rules<'f> {
         let taken = |name: &str| made.contains(name) || self.named.iter().any(|named| named.name.value == name);
         let name = super::names::free(route, taken);
         made.insert(name.clone());
-        rule(&name, limit, problems).map(Arc::new)
+        rule(&name, limit, self.on_failure, problems).map(Arc::new)
     }
 
     /// Warns of limits that no route names.
@@ -100,13 +105,20 @@ fn is_rate(text: &Text) -> bool {
     text.value.contains('/') || text.value.starts_with(|char: char| char.is_ascii_digit()) && text.value.contains(' ')
 }
 
-fn rule(name: &str, limit: &Limit, problems: &mut Problems) -> Option<Rule> {
+/// What is written, or else `default`.
+fn on_failure(written: &Given<At<&'static str>>, default: OnFailure) -> OnFailure {
+    let known = |name: &str| OnFailure::ALL.into_iter().find(|known| known.name() == name);
+    written.get().and_then(|at| known(at.value)).unwrap_or(default)
+}
+
+fn rule(name: &str, limit: &Limit, otherwise: OnFailure, problems: &mut Problems) -> Option<Rule> {
     if limit.rate.is_absent() {
         let problem = Problem::error(&limit.span, "a limit needs a `rate`");
         problems.note(problem.accepted("`rate = \"100/min\"`"));
     }
     let key = limit.key.get().map(|sources| limit_keys::key(sources, problems));
-    let mut rule = Rule::new(name, rate(limit.rate.get()?, problems)?);
+    let mut rule =
+        Rule::new(name, rate(limit.rate.get()?, problems)?).on_failure(on_failure(&limit.on_failure, otherwise));
     if let Some(key) = key {
         rule = rule.keyed_by(key?);
     }

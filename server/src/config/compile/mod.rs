@@ -68,7 +68,7 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let headers = auths.iter().flat_map(|auth: &Auth| auth.forward.iter()).map(|forward| &forward.header);
     let identity_headers = IdentityHeaders::new(headers);
     auths::note_removed(&file.auths, problems);
-    let rules = limits::Rules::compile(&file.limits, problems);
+    let rules = limits::Rules::compile(&file.limits, file.store.get(), problems);
     let upstreams = upstream::compile(&file.upstreams, problems);
     let routes = routes::compile(&routes::Context::new(file, &identity_headers, &rules, max_body_size), problems);
 

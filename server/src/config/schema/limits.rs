@@ -1,6 +1,6 @@
 //! `[limits.*]`, and the limits that stand inside a route.
 
-use portcullis_core::limit::{Algorithm, MAX_COUNT, Mode};
+use portcullis_core::limit::{Algorithm, MAX_COUNT, Mode, OnFailure};
 
 use crate::config::section::{Harmless, Section};
 use crate::config::span::{At, Given, Span, Text};
@@ -21,6 +21,7 @@ pub(crate) struct Limit {
     pub(crate) cost: Given<At<u32>>,
     pub(crate) key: Given<At<Vec<Text>>>,
     pub(crate) mode: Given<At<&'static str>>,
+    pub(crate) on_failure: Given<At<&'static str>>,
     pub(crate) rate: Given<Text>,
     pub(crate) span: Span,
 }
@@ -29,7 +30,7 @@ pub(crate) struct Limit {
 #[derive(Debug)]
 pub(crate) enum Use {
     /// A limit of its own.
-    Inline(Limit),
+    Inline(Box<Limit>),
     /// A rate, or the name of a limit.
     Short(Text),
 }
@@ -55,13 +56,13 @@ impl Limit {
             cost: Given::Absent,
             key: Given::Absent,
             mode: Given::Absent,
+            on_failure: Given::Absent,
             span: rate.span.clone(),
             rate: Given::Value(rate),
         }
     }
 
     fn read(section: &mut Section<'_>) -> Self {
-        section.not_built("on_failure", Harmless::Empty);
         section.not_built("max_overshoot", Harmless::Zero);
         Self {
             algorithm: section.word("algorithm", &Algorithm::ALL.map(Algorithm::name), &[]),
@@ -69,6 +70,7 @@ impl Limit {
             cost: section.value("cost").and_then(cost),
             key: section.texts("key"),
             mode: section.word("mode", &[Mode::Enforce.name(), Mode::Shadow.name()], &[]),
+            on_failure: section.word("on_failure", &OnFailure::ALL.map(OnFailure::name), &[]),
             rate: section.text("rate"),
             span: section.span.clone(),
         }
@@ -97,7 +99,7 @@ impl Use {
 
     fn read(value: Value<'_>) -> Given<Self> {
         if value.is_table() {
-            value.section("`limits`", Limit::read).and_then(|limit| Given::Value(Self::Inline(limit)))
+            value.section("`limits`", Limit::read).and_then(|limit| Given::Value(Self::Inline(Box::new(limit))))
         } else {
             value.text().and_then(|text| Given::Value(Self::Short(text)))
         }
