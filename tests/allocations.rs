@@ -19,7 +19,7 @@ use portcullis_core::route::{Entry, Params, Table, canonical_host, canonicalise}
 use portcullis_core::source::{Facts, Source};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
-use portcullis_core::upstream::{Ask, Breaker, LeastRequest, Pool, RoundRobin, Snapshot};
+use portcullis_core::upstream::{Ask, Breaker, Hash, LeastRequest, Pool, RoundRobin, Snapshot};
 use portcullis_suite::{Gateway, SECRET, token};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -300,13 +300,14 @@ fn picking_allocates_nothing() {
     };
     let turns = Pool::new("turns", snapshot(), Arc::new(RoundRobin::new(&snapshot())));
     let least = Pool::new("least", snapshot(), Arc::new(LeastRequest));
+    let hash = Pool::new("hash", snapshot(), Arc::new(Hash::new(&snapshot())));
     let (breaker, clock) = (Breaker::consecutive(5).build(), Clock::system());
     let mut random = 1_u64;
     let count = allocations(|| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let permit = breaker.permit(clock.now()).unwrap();
-        let ask = Ask { key: None, tried: &[], random };
-        let (_one, _two) = (turns.lease(&ask).unwrap(), least.lease(&ask).unwrap());
+        let ask = Ask { key: Some(random), tried: &[], random };
+        let _leases = [&turns, &least, &hash].map(|pool| pool.lease(&ask).unwrap());
         permit.settle(true, clock.now());
     });
     assert_eq!(count, 0);

@@ -54,6 +54,38 @@ fn least_request_avoids_the_busy_one() {
     assert_eq!((free.seen().len() - before, busy.seen().len()), (20, 1));
 }
 
+/// The same value goes to the same server, whatever else the request is, and to another when that is gone; who has no such value goes by
+/// its address.
+#[test]
+fn equal_values_go_to_one_server_and_to_another_when_it_is_gone() {
+    let upstreams = [Upstream::ok(), Upstream::ok(), Upstream::ok()];
+    let urls = upstreams.each_ref().map(Upstream::url);
+    let gateway = Gateway::start(&app("balance = \"hash:header:x-tenant\"", &urls));
+    let seen = || upstreams.each_ref().map(|upstream| upstream.seen().len());
+    let ask = |fields: &[&str], path: &str| {
+        let before = seen();
+        assert_eq!(gateway.get(path, fields).status(), 200);
+        let after = seen();
+        (0..3).find(|index| after[*index] > before[*index]).unwrap()
+    };
+    let tenants: Vec<_> = (0..60).map(|tenant| format!("x-tenant: t{tenant}")).collect();
+    let first: Vec<_> = tenants.iter().map(|tenant| ask(&[tenant], "/a")).collect();
+    let again: Vec<_> = tenants.iter().map(|tenant| ask(&[tenant], "/b")).collect();
+    assert_eq!(first, again);
+    assert!((0..3).all(|index| first.contains(&index)), "{first:?}");
+    let by_client = ask(&[], "/a");
+    assert!((0..5).all(|_| ask(&[], "/c") == by_client), "they have one address");
+    drop(gateway);
+
+    let [gone, ..] = upstreams;
+    let url = gone.url();
+    drop(gone);
+    let gateway = Gateway::start(&app("balance = \"hash:header:x-tenant\"", &[url, urls[1].clone(), urls[2].clone()]));
+    for tenant in &tenants {
+        assert_eq!(gateway.get("/a", &[tenant]).status(), 200);
+    }
+}
+
 /// U01: an endpoint that cannot be connected to is passed over; with none left it is a 502.
 #[test]
 fn a_dead_endpoint_is_passed_over() {

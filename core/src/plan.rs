@@ -12,6 +12,8 @@ use crate::auth::{Auth, IdentityHeaders};
 use crate::headers::{HeaderRules, TrustedProxies};
 use crate::limit::{Policies, Rule};
 use crate::route::{Pattern, Table};
+use crate::source::{Facts, Source};
+use crate::subject::{RuleId, SubjectKey};
 use crate::template::RedirectTemplate;
 use crate::upstream::{EndpointUrl, Snapshot, UpstreamPicker};
 
@@ -211,6 +213,8 @@ pub struct BreakerSettings {
 /// How an endpoint is chosen: a name, and what makes the picker for a pool's snapshot.
 #[derive(Clone)]
 pub struct Balance {
+    /// What a picker that keeps equal keys on one endpoint goes by; none: nothing.
+    pub key: Option<Source>,
     /// As configured, such as "round-robin"; two of one name are the same.
     pub name: Arc<str>,
     /// Makes the picker; called anew whenever the pool changes.
@@ -219,6 +223,19 @@ pub struct Balance {
 
 /// Makes the picker for a pool's snapshot.
 pub type MakePicker = dyn Fn(&Snapshot) -> Arc<dyn UpstreamPicker> + Send + Sync;
+
+/// Not a secret: who can choose the value can choose a server, which is what choosing a cookie is.
+const KEY: SubjectKey = SubjectKey::from_bytes(*b"portcullis hash:");
+
+impl Balance {
+    /// The key of a request, the same on every node; none where its source is absent. Allocates nothing unless a claim is not a
+    /// string or a query value is percent-coded.
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one")]
+    pub fn key(&self, facts: &Facts<'_>) -> Option<u64> {
+        let subject = self.key.as_ref()?.present(&KEY, RuleId::of("balance"), facts)?;
+        Some(subject.as_u128() as u64)
+    }
+}
 
 impl fmt::Debug for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,6 +35,8 @@ pub(crate) struct Pass<'p> {
     pub(crate) body: Option<ClientBody>,
     /// It is a gRPC call: a refusal has to be understood as one.
     pub(crate) is_grpc: bool,
+    /// What a picker that keeps equal keys on one server goes by.
+    pub(crate) key: Option<u64>,
     /// The connection ends after this answer: a part of the request is still on its way.
     pub(crate) is_last: bool,
     /// What the route does to the fields of its answer, with the values of this request.
@@ -75,6 +77,7 @@ impl<'p> Pass<'p> {
             request_id: None,
             body: None,
             is_grpc: false,
+            key: None,
             is_last: false,
             ruled: None,
             screened: Screened::default(),

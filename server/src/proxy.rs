@@ -143,8 +143,14 @@ impl<'p> Pass<'p> {
             }
         };
         let ready = Instant::now();
-        let outbound =
-            Outbound { request, flow, ready, total: ready + admitted.route.timeout, random: self.chance.endpoint };
+        let outbound = Outbound {
+            request,
+            flow,
+            ready,
+            total: ready + admitted.route.timeout,
+            random: self.chance.endpoint,
+            key: self.key,
+        };
         let clock = self.connection.gateway.clock();
         self.tail.record.upstream = Some(Arc::clone(&upstream.series));
         let outcome = forward(admitted, upstream, outbound, clock, &mut self.tail.trail).await;

@@ -50,5 +50,7 @@ pub(crate) fn resolve<'p>(
         Target::Upstream { rewrite, upstream } => (*upstream, rewrite),
         _ => return Err(Rejection::Internal),
     };
+    let balance = pass.running.plan.upstreams.get(upstream.0).map(|upstream| &upstream.balance);
+    pass.key = balance.and_then(|balance| balance.key(&facts));
     Ok(Next::Upstream(upstream, Change::new(&facts, uri, rewrite, admitted, &pass.running.plan)?))
 }

@@ -27,18 +27,22 @@
 
 mod breaker;
 mod endpoint;
+mod hash;
 mod least_request;
 mod no_endpoint;
 mod pool;
+mod random;
 mod round_robin;
 mod snapshot;
 mod url;
 
 pub use breaker::{Breaker, BreakerBuilder, BreakerState, Open, Permit};
 pub use endpoint::Endpoint;
+pub use hash::Hash;
 pub use least_request::LeastRequest;
 pub use no_endpoint::NoEndpoint;
 pub use pool::{Lease, Pool, Tried};
+pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use snapshot::{Member, Snapshot};
 pub use url::{ACCEPTED_URLS, EndpointUrl, EndpointUrlError, MAX_SOCKET_PATH, Scheme};

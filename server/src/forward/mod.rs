@@ -103,6 +103,8 @@ pub(crate) struct Outbound<'u> {
     pub(crate) ready: Instant,
     /// When the request as a whole must have its head.
     pub(crate) total: Instant,
+    /// What the picker may go by.
+    pub(crate) key: Option<u64>,
     /// Randomness for the picker.
     pub(crate) random: u64,
 }
@@ -122,10 +124,10 @@ pub(crate) async fn forward(
     let began = clock.now();
     let permit =
         upstream.breaker.permit(began).map_err(|open| Rejection::CircuitOpen { retry_after: open.retry_after })?;
-    let Outbound { request, flow, ready, total, random } = outbound;
+    let Outbound { request, flow, ready, total, key, random } = outbound;
     let deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
     let mut outcome = match request {
-        Prepared::Server(outgoing) => attempt(upstream, outgoing, flow, deadlines, random, trail).await,
+        Prepared::Server(outgoing) => attempt(upstream, outgoing, flow, deadlines, (key, random), trail).await,
         Prepared::Service(service, request) => {
             // Boxed: others need not carry the room for it.
             Box::pin(ask(service, admitted, *request, flow, deadlines, trail)).await
@@ -155,11 +157,11 @@ async fn attempt(
     mut outgoing: Outgoing<RequestBody>,
     flow: Option<Arc<Flow>>,
     mut deadlines: Deadlines,
-    random: u64,
+    choice: (Option<u64>, u64),
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
     let total = deadlines.total;
-    let (lease, server, mut connection, fresh) = connection(upstream, random, (deadlines.began, total), trail).await?;
+    let (lease, server, mut connection, fresh) = connection(upstream, choice, (deadlines.began, total), trail).await?;
     if fresh {
         deadlines.began = Instant::now();
     }
@@ -212,13 +214,13 @@ async fn ask(
 /// An endpoint and a connection to it; an endpoint that cannot be connected to is passed over while others are left.
 async fn connection(
     upstream: &Upstream,
-    random: u64,
+    (key, random): (Option<u64>, u64),
     (now, total): (Instant, Instant),
     trail: &mut Trail,
 ) -> Result<(Lease, Arc<Server>, Box<Connection>, bool), Rejection> {
     let mut tried = Tried::new();
     let mut last = Rejection::NoEndpoint;
-    while let Some(lease) = upstream.pool.lease(&Ask { key: None, tried: tried.as_slice(), random }) {
+    while let Some(lease) = upstream.pool.lease(&Ask { key, tried: tried.as_slice(), random }) {
         let server = upstream.servers.get(lease.index().0).ok_or(Rejection::Internal)?;
         trail.attempts = trail.attempts.saturating_add(1);
         trail.server = Some(Arc::clone(server));

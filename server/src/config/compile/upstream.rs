@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use http::StatusCode;
 use portcullis_core::plan::{Balance, BreakerSettings, Server, Upstream};
+use portcullis_core::source::{self, Source};
 use portcullis_core::upstream::{
-    Ask, EndpointIndex, EndpointUrl, LeastRequest, RoundRobin, Scheme, Snapshot, UpstreamPicker,
+    Ask, EndpointIndex, EndpointUrl, Hash, LeastRequest, Random, RoundRobin, Scheme, Snapshot, UpstreamPicker,
 };
 
 use super::Problems;
 use crate::config::IN_CODE;
 use crate::config::problem::Problem;
-use crate::config::schema::upstreams::{Breaker, Server as WrittenServer, Upstream as Written};
+use crate::config::schema::upstreams::{
+    Balance as WrittenBalance, Breaker, HASH, Server as WrittenServer, Upstream as Written,
+};
 use crate::config::span::{At, Given, Text};
 
 /// The servers that are built.
@@ -28,10 +31,11 @@ pub(super) fn compile(written: &[Written], problems: &mut Problems) -> Vec<Upstr
 
 fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
     let time = |given: &Given<At<Duration>>, default| given.get().map_or(default, |at| at.value);
+    let balance = balance(&written.balance, problems);
     let breaker = breaker(written.breaker.get(), problems);
     let servers = servers(written, problems);
     Some(Upstream {
-        balance: balance(written.balance.get().map_or("least-request", |balance| balance.value)),
+        balance: balance?,
         breaker: breaker?,
         connect_timeout: time(&written.connect_timeout, Duration::from_secs(1)),
         idle_connections: written.idle_connections.get().map_or(64, |at| at.value as usize),
@@ -42,14 +46,42 @@ fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
     })
 }
 
-fn balance(name: &'static str) -> Balance {
+fn balance(written: &Given<WrittenBalance>, problems: &mut Problems) -> Option<Balance> {
+    match written {
+        Given::Absent => Some(by_name("least-request")),
+        Given::Broken => None,
+        Given::Value(WrittenBalance::Hash(text)) => by_hash(text, problems),
+        Given::Value(WrittenBalance::Word(word)) => Some(by_name(word.value)),
+    }
+}
+
+/// "hash:SOURCE"; where a request has no such value, it goes by its client.
+fn by_hash(text: &Text, problems: &mut Problems) -> Option<Balance> {
+    let source = text.value.strip_prefix(HASH).unwrap_or_default();
+    let client = || "client".parse::<Source>().ok();
+    let source = match source.parse::<Source>() {
+        Ok(source) => source,
+        Err(_) if text.unset => client()?,
+        Err(error) => {
+            let title = if text.is_resolved() { "this names no source".to_owned() } else { error.to_string() };
+            let problem = Problem::error(&text.span, title).accepted(source::ACCEPTED);
+            problems.note(problem.hint("for example \"hash:cookie:session\" or \"hash:identity\""));
+            return None;
+        }
+    };
+    let picker = Arc::new(|snapshot: &Snapshot| Arc::new(Hash::new(snapshot)) as Arc<dyn UpstreamPicker>);
+    Some(Balance { key: Some(Source::first_of([source, client()?])), name: text.value.as_str().into(), picker })
+}
+
+fn by_name(name: &'static str) -> Balance {
     type Make = fn(&Snapshot) -> Arc<dyn UpstreamPicker>;
     let picker: Make = match name {
         IN_CODE => |_| Arc::new(Nobody),
+        "random" => |_| Arc::new(Random),
         "round-robin" => |snapshot| Arc::new(RoundRobin::new(snapshot)),
         _ => |_| Arc::new(LeastRequest),
     };
-    Balance { name: name.into(), picker: Arc::new(picker) }
+    Balance { key: None, name: name.into(), picker: Arc::new(picker) }
 }
 
 /// What stands for a picker that the embedding program brings, until it does: a program that brings none cannot run.

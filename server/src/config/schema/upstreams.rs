@@ -11,7 +11,7 @@ use crate::config::value::Value;
 /// A named upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    pub(crate) balance: Given<At<&'static str>>,
+    pub(crate) balance: Given<Balance>,
     pub(crate) breaker: Given<Breaker>,
     pub(crate) connect_timeout: Given<At<Duration>>,
     pub(crate) idle_connections: Given<At<u32>>,
@@ -22,6 +22,31 @@ pub(crate) struct Upstream {
     pub(crate) servers: Given<At<Vec<Server>>>,
     pub(crate) span: Span,
     pub(crate) timeout: Given<At<Duration>>,
+}
+
+/// How a server is chosen.
+#[derive(Debug)]
+pub(crate) enum Balance {
+    /// "hash:SOURCE".
+    Hash(Text),
+    /// Any other.
+    Word(At<&'static str>),
+}
+
+/// What begins a balance by hash.
+pub(crate) const HASH: &str = "hash:";
+
+impl Balance {
+    fn read(value: Value<'_>) -> Given<Self> {
+        value.text().and_then(|text| {
+            if text.value.starts_with(HASH) {
+                return Given::Value(Self::Hash(text));
+            }
+            // The last is no word that gets here: it tells whoever mistypes one of the form.
+            let words = ["least-request", "round-robin", "random", IN_CODE, "hash:SOURCE"];
+            value.word(&words, &["peak-ewma"]).and_then(|word| Given::Value(Self::Word(word)))
+        })
+    }
 }
 
 /// One server.
@@ -71,11 +96,7 @@ impl Upstream {
         section.not_built("retries", Harmless::Zero);
         let servers = section.value("servers");
         Self {
-            balance: section.word(
-                "balance",
-                &["least-request", "round-robin", IN_CODE],
-                &["peak-ewma", "random", "hash:"],
-            ),
+            balance: section.value("balance").and_then(Balance::read),
             breaker: section.table("breaker", Breaker::read),
             connect_timeout: section.duration("connect_timeout"),
             idle_connections: section.integer("idle_connections", 0..=100_000),
