@@ -92,7 +92,7 @@ mod tests {
         counts
     }
 
-    /// Of 100,000 keys over ten endpoints the fullest has 1.2 % more than its share.
+    /// Of 100,000 keys over ten endpoints the fullest has 1.5 % more than its share.
     #[test]
     fn keys_are_spread_by_weight() {
         let counts = spread(&snapshot(&[1; 10]), 100_000);
