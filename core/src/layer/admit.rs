@@ -188,8 +188,9 @@ impl Gate {
             return Err(refuse(parts, rejection, None));
         }
         parts.extensions.insert(matched);
-        if let Some(identity) = &admitted.identity {
-            parts.extensions.insert(Identity::clone(identity));
+        match &admitted.identity {
+            Some(identity) => drop(parts.extensions.insert(Identity::clone(identity))),
+            None => drop(parts.extensions.remove::<Identity>()),
         }
         Ok(admitted.verdict.map_or(Told::Nothing, |verdict| {
             report_shadow(&admitted.route.limits, &verdict);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, Entry};
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::headers::{X_REQUEST_ID, sent_request_id};
 use crate::limit::{HeaderFamilies, Verdict};
@@ -74,7 +75,23 @@ pub(super) fn report_shadow(limits: &Limits, verdict: &Verdict) {
 /// 431 when there is no room for them: they are not left out, since what is missing could be a restriction.
 pub(super) fn forward(claims: &crate::auth::ForwardedClaims, headers: &mut HeaderMap) -> Result<(), Rejection> {
     for (name, value) in claims {
+        keep(headers, name);
         headers.try_insert(name.clone(), value.clone()).map_err(|_| Rejection::HeadersTooLarge)?;
     }
     Ok(())
+}
+
+/// Takes `name` off what `Connection` names: a client must not have a proxy behind the layer drop a field of ours (RFC 9110,
+/// section 7.6.1). What else stands there stays: the connection is the server's business.
+fn keep(headers: &mut HeaderMap, name: &HeaderName) {
+    let Ok(Entry::Occupied(mut connection)) = headers.try_entry(CONNECTION) else { return };
+    for line in connection.iter_mut() {
+        let options = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let (ours, others): (Vec<_>, Vec<_>) =
+            options.partition(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()));
+        // What was a field's value without some of its parts is one still.
+        if let (false, Ok(others)) = (ours.is_empty(), HeaderValue::from_bytes(&others.join(&b", "[..]))) {
+            *line = others;
+        }
+    }
 }

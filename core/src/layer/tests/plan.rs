@@ -111,6 +111,22 @@ fn what_is_admitted_goes_on_with_what_was_found_out() {
     }
 }
 
+/// Neither by what stands in the request already, nor by having it dropped further in.
+#[test]
+fn a_client_has_no_say_in_who_it_is() {
+    for layer in layers() {
+        let mut service = layer.layer(Echo);
+        let fields = [("authorization", "Bearer ada"), ("connection", "close, X-User-Id"), ("connection", "x-user-id")];
+        let answer = say(&mut service, ask("/orders/7", &fields));
+        let lines: Vec<_> = answer.headers().get_all("connection").iter().map(|line| line.to_str().unwrap()).collect();
+        assert_eq!((&answer.headers()["x-user-id"], lines), (&"ada".parse().unwrap(), vec!["close", ""]));
+
+        let mut before = ask("/open/x", &[]);
+        before.extensions_mut().insert(Identity::new("names", "root", Map::new(), None).unwrap());
+        assert_eq!(text(say(&mut service, before).into_body()), "nobody open id=none /open/x");
+    }
+}
+
 #[test]
 fn what_is_refused_gets_the_gateways_answer() {
     for layer in layers() {
