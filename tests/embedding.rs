@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full};
 use portcullis::observe::Ending;
@@ -305,7 +305,10 @@ fn a_service_of_the_program_gets_what_a_server_would() {
         assert_eq!(parts.extensions.get::<Mark>(), Some(&Mark(7)));
         assert_eq!(parts.extensions.get::<Identity>().map(Identity::id), Some("ada"));
 
-        assert_eq!(gateway.handle(get("/old/a")).await.status(), 200);
+        let mut request = get("/old/a");
+        let other = Identity::new("users", "root", serde_json::Map::new(), None).unwrap();
+        request.extensions_mut().insert(other);
+        assert_eq!(gateway.handle(request).await.status(), 200);
         let parts = seen.recv().await.unwrap();
         assert_eq!((parts.uri.path(), parts.extensions.get::<Identity>()), ("/a", None));
     });
@@ -344,6 +347,133 @@ fn a_service_of_the_program_is_held_to_its_deadline_its_bounds_and_its_breaker()
         }
         assert_eq!(statuses, [504, 200, 502, 504, 502, 503]);
         assert_eq!(calls.load(Ordering::SeqCst), 6, "an open breaker asks nobody");
+    });
+}
+
+#[test]
+fn what_is_known_of_a_bodys_length_is_kept() {
+    let upstream = Upstream::ok();
+    let (sizes, mut seen) = mpsc::unbounded_channel();
+    let app = App::new(move |request| {
+        sizes.send(http_body::Body::size_hint(request.body()).exact()).unwrap();
+        async { ok("hello") }
+    });
+    run(async {
+        let post = |size: usize| {
+            Request::post("/open/a").header("host", "a").body(Full::<Bytes>::new(vec![b'a'; size].into()))
+        };
+        gateway(&to(&upstream)).await.handle(post(5).unwrap()).await;
+        let request = &upstream.seen()[0];
+        assert_eq!((request.get("content-length"), request.get("transfer-encoding")), (Some("5"), None));
+
+        let gateway = builder(IN_CODE).upstream("app", app).build().await.unwrap();
+        let response = gateway.handle(post(5).unwrap()).await;
+        assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(5));
+        assert_eq!(seen.recv().await, Some(Some(5)));
+        assert_eq!(gateway.handle(post(11).unwrap()).await.status(), 413);
+        assert!(seen.try_recv().is_err(), "what is too large as it says is refused before anybody is asked");
+    });
+}
+
+#[test]
+fn an_answer_of_a_service_is_one_that_a_server_could_send() {
+    let app = App::new(|request| async move {
+        let mut answer = ok("hello");
+        *answer.status_mut() = request.uri().path().trim_start_matches("/open/").parse().unwrap();
+        answer
+    });
+    run(async {
+        let config = IN_CODE.replace("failures = 3", "failures = 100");
+        let (builder, mut endings) = endings(builder(&config).upstream("app", app));
+        let gateway = builder.build().await.unwrap();
+        for status in ["100", "101", "199", "600", "999"] {
+            let response = gateway.handle(get(&format!("/open/{status}"))).await;
+            assert_eq!(response.status(), 502, "{status}");
+            text(response).await;
+            assert!(matches!(endings.recv().await, Some(Ending::Rejected(_))));
+        }
+        for (method, status, length) in [("HEAD", "200", Some("5")), ("GET", "204", None), ("GET", "304", None)] {
+            let mut request = get(&format!("/open/{status}"));
+            *request.method_mut() = method.parse().unwrap();
+            let response = gateway.handle(request).await;
+            assert_eq!(response.status().as_str(), status);
+            assert_eq!(response.headers().get("content-length").map(|length| length.to_str().unwrap()), length);
+            drop(response);
+            assert_eq!(endings.recv().await, Some(Ending::Complete), "{method} {status}: there is no body to send");
+        }
+    });
+}
+
+/// A body that panics.
+struct Bang;
+
+impl http_body::Body for Bang {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("on purpose")
+    }
+}
+
+/// A service whose answers panic while they are sent.
+#[derive(Clone)]
+struct Bangs;
+
+impl Service<Request<RequestBody>> for Bangs {
+    type Response = Response<Bang>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Bang>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        std::future::ready(Ok(Response::new(Bang)))
+    }
+}
+
+#[test]
+fn a_panic_of_the_programs_parts_reaches_nobody() {
+    run(async {
+        let (builder, mut endings) = endings(builder(IN_CODE).upstream("app", Bangs));
+        let gateway = builder.build().await.unwrap();
+        let mut body = gateway.handle(get("/open/a")).await.into_body();
+        assert!(body.frame().await.unwrap().is_err());
+        assert_eq!(endings.recv().await, Some(Ending::UpstreamCut));
+    });
+    run(async {
+        let (builder, mut endings) = endings(builder(OK).client(|_| panic!("on purpose")));
+        let gateway = builder.build().await.unwrap();
+        let response = gateway.handle(get("/")).await;
+        assert_eq!(response.status(), 500);
+        text(response).await;
+        assert!(matches!(endings.recv().await, Some(Ending::Rejected(_))));
+    });
+}
+
+#[test]
+fn cookies_of_http_2_go_on_as_one() {
+    let upstream = Upstream::ok();
+    run(async {
+        let gateway = gateway(&to(&upstream)).await;
+        let request = Request::get("http://shop.test/").version(Version::HTTP_2);
+        let request = request.header("cookie", "a=b").header("cookie", "c=d").body(Empty::<Bytes>::new()).unwrap();
+        assert_eq!(gateway.handle(request).await.status(), 200);
+    });
+    let request = &upstream.seen()[0];
+    assert_eq!((request.get("host"), request.get("cookie")), (Some("shop.test"), Some("a=b; c=d")));
+}
+
+#[test]
+fn a_plan_that_was_replaced_is_kept_by_nobody() {
+    run(async {
+        let gateway = gateway(OK).await;
+        assert_eq!(text(gateway.handle(get("/")).await).await, "ok");
+        gateway.reload(Running::config(&OK.replace("\"ok\"", "\"new\"")).unwrap()).unwrap();
+        assert_eq!(gateway.plans(), 1);
+        assert_eq!(text(gateway.handle(get("/")).await).await, "new");
     });
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -82,7 +83,10 @@ impl Body {
                 }
             },
             Source::InCode(body) => loop {
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                // Somebody else's code: a panic of it ends this answer, as a server that falls over would.
+                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
+                let Ok(polled) = polled else { return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::Other)))) };
+                match ready!(polled) {
                     Some(Ok(frame)) if frame.is_trailers() => {}
                     Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
                     Some(Err(error)) => {

@@ -88,6 +88,7 @@ pub mod observe;
 pub mod server;
 
 mod admin;
+mod as_bytes;
 mod background;
 mod body;
 mod connection;

@@ -10,17 +10,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::header::HOST;
-use http::{HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty};
 use portcullis_core::Rejection;
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service as Tower;
 
 use super::body::{BodyFailure, Flow, RequestBody as Outgoing};
 use super::send::{Deadlines, due};
+use crate::as_bytes::AsBytes;
 
 /// What a service may fail with.
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -112,11 +113,8 @@ impl Service {
             Box::pin(async move {
                 poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
                 let response = service.call(request).await.map_err(Into::into)?;
-                Ok(response.map(|body| {
-                    body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
-                        .map_err(|error| ServiceError::from(error.into()))
-                        .boxed_unsync()
-                }))
+                Ok(response
+                    .map(|body| AsBytes::new(body).map_err(|error| ServiceError::from(error.into())).boxed_unsync()))
             })
         };
         Self { call: Arc::new(call), in_flight: Arc::default() }
@@ -141,18 +139,41 @@ impl Service {
         let in_flight = InFlight(Arc::clone(&self.in_flight));
         // HTTP/1.0 allows none; every upstream sees exactly one.
         request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        let is_to_head = request.method() == Method::HEAD;
         let answering = catch_unwind(AssertUnwindSafe(|| (self.call)(request.map(RequestBody))));
         let answered = match answering {
             Ok(answering) => answer(answering, flow, deadlines).await?,
             Err(_) => Err(Failed::Panicked),
         };
-        answered.map(|response| (response, in_flight)).map_err(|failed| {
+        let response = answered.map_err(|failed| {
             tracing::debug!(?failed, "a service of this program did not answer");
             // It may have failed because of what it read.
             let of_client = flow.and_then(|flow| flow.progress().failed);
             of_client.map_or(Rejection::UpstreamReset, BodyFailure::rejection)
-        })
+        })?;
+        Ok((as_from_a_server(response, is_to_head)?, in_flight))
     }
+}
+
+/// An answer as a server could have sent it.
+///
+/// # Errors
+/// 502 for a status that ends no request: behind it a client would wait for another head, or take what follows for something else.
+fn as_from_a_server(mut response: Response<ServiceBody>, is_to_head: bool) -> Result<Response<ServiceBody>, Rejection> {
+    let status = response.status();
+    if !(200..600).contains(&status.as_u16()) {
+        tracing::debug!(%status, "a service of this program answered with what is no final status");
+        return Err(Rejection::UpstreamInvalid);
+    }
+    if is_to_head && let Some(length) = response.body().size_hint().exact() {
+        // Only a full map can refuse, and then the answer goes on without.
+        if let Ok(http::header::Entry::Vacant(place)) = response.headers_mut().try_entry(CONTENT_LENGTH) {
+            let _ = place.try_insert(HeaderValue::from(length));
+        }
+    }
+    // A body that nobody is sent is complete without a look at it (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5).
+    let none = is_to_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    Ok(if none { response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync()) } else { response })
 }
 
 /// How a service did not answer.

@@ -203,8 +203,10 @@ async fn ask(
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
     trail.attempts = 1;
-    if let Some(identity) = &admitted.identity {
-        request.extensions_mut().insert(Identity::clone(identity));
+    // As with headers that say who it is: one that was there before is not what the route found.
+    match &admitted.identity {
+        Some(identity) => drop(request.extensions_mut().insert(Identity::clone(identity))),
+        None => drop(request.extensions_mut().remove::<Identity>()),
     }
     let (response, in_flight) = service.ask(request, flow.as_deref(), deadlines).await?;
     let exchange = Exchange::InCode { _in_flight: in_flight };

@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::{Frame, SizeHint};
+use portcullis_core::Rejection;
 use portcullis_core::headers::Proto;
 use tokio::time::Sleep;
 
@@ -40,11 +42,21 @@ impl Gateway {
         B::Data: Buf,
         B::Error: Into<BoxError>,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if parts.version > Version::HTTP_11 {
+            join_cookies(&mut parts.headers);
+        }
         let proto = if parts.uri.scheme_str() == Some("https") { Proto::Https } else { Proto::Http };
-        let connection = Connection::handed_in(&self.0, self.client(&parts), proto);
+        // Somebody else's code. Whom nobody could name is not let in as nobody.
+        let client = catch_unwind(AssertUnwindSafe(|| self.client(&parts)));
+        let connection = Connection::handed_in(&self.0, client.as_ref().map_or(None, |client| *client), proto);
         let mut said = HeaderMap::new();
-        let response = proxy::handle(&connection, Box::new(parts), ClientBody::handed_in(body), &mut said).await;
+        let response = if client.is_ok() {
+            proxy::handle(&connection, Box::new(parts), ClientBody::handed_in(body), &mut said).await
+        } else {
+            self.0.metrics().panicked();
+            proxy::refuse(&connection, &Rejection::Internal, &mut said)
+        };
         let patience = connection.patience();
         let mut response = response.map(|body| ResponseBody::new(body, Arc::clone(&connection.watch), patience));
         // What these replace is gone already. A map that is too full for them is worth sending all the same.
@@ -58,6 +70,18 @@ impl Gateway {
 
     fn client(&self, parts: &Parts) -> Option<IpAddr> {
         self.0.brought().client.as_ref().and_then(|client| client(parts))
+    }
+}
+
+/// HTTP/2 and later may send cookies in several fields, which must be one before they go on (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() < 2 {
+        return;
+    }
+    // What is joined of values is one, and takes the place of one.
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        let _ = headers.try_insert(COOKIE, joined);
     }
 }
 

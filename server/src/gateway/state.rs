@@ -121,6 +121,8 @@ impl State {
         plans.retain(|plan| plan.strong_count() > 0);
         plans.push(Arc::downgrade(&old));
         self.running.store(Arc::new(running));
+        // A thread that is handed nothing any more would keep the old plan for ever.
+        self.here.for_each(|here| *here = None);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
+use crate::as_bytes::AsBytes;
 use crate::forward::body::BodyFailure;
 use crate::h1::{Decoder, Framing};
 
@@ -97,11 +98,10 @@ impl ClientBody {
         if body.is_end_stream() {
             return Self { origin: Origin::Over, expects_continue: false };
         }
-        let body =
-            body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))).map_err(|error| {
-                tracing::debug!(error = %error.into(), "a client's body broke off");
-                BodyFailure::Gone
-            });
+        let body = AsBytes::new(body).map_err(|error| {
+            tracing::debug!(error = %error.into(), "a client's body broke off");
+            BodyFailure::Gone
+        });
         Self { origin: Origin::HandedIn(body.boxed_unsync()), expects_continue: false }
     }
 
