@@ -645,7 +645,10 @@ fn parts_of_the_program_take_their_places_and_stay_through_a_reload() {
         let problems = gateway
             .reload(Running::config(&text.replace("url = \"in-code\"", "url = \"memory\"")).unwrap())
             .unwrap_err();
-        assert_eq!(problems, ["store.url changed: what was counted so far would be lost"]);
+        assert!(
+            problems.to_string().ends_with("store.url changed: what was counted so far would be lost"),
+            "{problems}"
+        );
     });
     assert_eq!((first.seen().len(), last.seen().len()), (0, 3));
     assert_eq!(last.seen()[0].get("x-user-id"), Some("ali"));
@@ -774,7 +777,7 @@ fn a_request_over_tls_says_so_upstream() {
     let upstream = Upstream::ok();
     run(async {
         let gateway = gateway(&to(&upstream)).await;
-        let request = Request::get("https://shop.test/a").version(http::Version::HTTP_2).body(Empty::<Bytes>::new());
+        let request = Request::get("https://shop.test/a").version(Version::HTTP_2).body(Empty::<Bytes>::new());
         assert_eq!(gateway.handle(request.unwrap()).await.status(), 200);
     });
     let request = upstream.only();
@@ -791,7 +794,7 @@ fn a_grpc_call_is_refused_in_grpc() {
         let seen = Arc::clone(&statuses);
         let gateway =
             builder.observer(move |record, _| seen.lock().unwrap().push(record.status())).build().await.unwrap();
-        for (version, status) in [(http::Version::HTTP_2, 200), (http::Version::HTTP_11, 414)] {
+        for (version, status) in [(Version::HTTP_2, 200), (Version::HTTP_11, 414)] {
             let mut request = get_with(&format!("/{}", "a".repeat(9000)), &[("content-type", "application/grpc")]);
             *request.version_mut() = version;
             let response = gateway.handle(request).await;
@@ -801,5 +804,40 @@ fn a_grpc_call_is_refused_in_grpc() {
             assert_eq!(endings.recv().await, Some(Ending::Rejected("uri-too-long")));
         }
         assert_eq!(*statuses.lock().unwrap(), [414, 414]);
+    });
+}
+
+/// A body that cannot be read.
+struct Unreadable;
+
+impl http_body::Body for Unreadable {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        Poll::Ready(Some(Err(ErrorKind::InvalidData.into())))
+    }
+}
+
+/// What a socket of ours would refuse is refused, and a body that its reader gives up is told of as what it is.
+#[test]
+fn what_is_handed_in_is_held_to_the_same_bounds() {
+    let app = App::new(|request| async move {
+        ok(request.into_body().collect().await.expect("a service that insists").to_bytes())
+    });
+    run(async {
+        let gateway = builder(IN_CODE).upstream("app", app).build().await.unwrap();
+        let fields: Vec<_> = (0..200).map(|number| (format!("x-{number}"), "1".to_owned())).collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(gateway.handle(get_with("/old/a", &fields)).await.status(), 431);
+        let long = "a".repeat(40_000);
+        assert_eq!(gateway.handle(get_with("/old/a", &[("x-long", &long)])).await.status(), 431);
+
+        let post = || Request::post("/old/a").header("host", "a");
+        let limited = http_body_util::Limited::new(Full::new(Bytes::from_static(b"0123456789")), 5);
+        assert_eq!(gateway.handle(post().body(limited).unwrap()).await.status(), 413);
+        let response = gateway.handle(post().body(Unreadable).unwrap()).await;
+        assert_eq!(response.status(), 400);
+        assert!(text(response).await.contains("the body could not be read"));
     });
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use portcullis::StartError;
+use portcullis::{GatewayError, StartError};
 use portcullis_suite::{Client, Gateway, Reply, Upstream, eventually};
 
 fn routes(upstream: &Upstream, mark: &str) -> String {
@@ -105,7 +105,7 @@ fn what_needs_a_restart_is_said_and_nothing_changes() {
     };
     let mut gateway = Gateway::start(&text(1, "old"));
     let error = gateway.reload(&text(2, "new")).unwrap_err();
-    assert!(matches!(&error, StartError::NeedsRestart(_)), "{error}");
+    assert!(matches!(&error, StartError::Gateway(GatewayError::NeedsRestart(_))), "{error}");
     assert!(error.to_string().contains("server.workers"), "{error}");
     assert_eq!(gateway.get("/", &[]).text(), "old");
 }

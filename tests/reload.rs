@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use portcullis::StartError;
+use portcullis::{GatewayError, StartError};
 use portcullis_suite::{Client, Gateway, Message, Reply, SECRET, Upstream, eventually, token};
 
 /// Clients that ask without a pause: half on connections that are kept, half on a new one each time.
@@ -373,7 +373,10 @@ fn what_needs_a_restart_changes_nothing() {
         file.server = "workers = 3".to_owned();
         let refused = |gateway: &mut Gateway, text: &str, what: &str| {
             let error = gateway.reload(text).unwrap_err();
-            assert!(matches!(&error, StartError::NeedsRestart(all) if all.len() == 1), "{error}");
+            assert!(
+                matches!(&error, StartError::Gateway(GatewayError::NeedsRestart(all)) if all.len() == 1),
+                "{error}"
+            );
             assert!(error.to_string().contains("restart") && error.to_string().contains(what), "{error}");
             assert_eq!(Client::get(address, "/new", &[]).status(), 200, "as before");
         };

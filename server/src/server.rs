@@ -53,8 +53,6 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
-    /// Something in the new configuration takes a restart.
-    NeedsRestart(Vec<String>),
     /// A thread cannot be started.
     Thread(io::Error),
 }
@@ -78,9 +76,6 @@ impl fmt::Display for StartError {
                     _ => Ok(()),
                 }
             }
-            Self::NeedsRestart(what) => {
-                write!(f, "nothing was changed, because a restart is needed for: {}", what.join("; "))
-            }
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
         }
     }
@@ -91,7 +86,6 @@ impl std::error::Error for StartError {
         match self {
             Self::Gateway(error) => error.source(),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
-            Self::NeedsRestart(_) => None,
         }
     }
 }
@@ -144,12 +138,12 @@ impl Server {
     /// its connections finish.
     ///
     /// # Errors
-    /// [`StartError::NeedsRestart`], or what a new address or log file says.
+    /// [`GatewayError::NeedsRestart`], or what a new address or log file says.
     pub fn reload(&mut self, config: Config) -> Result<(), StartError> {
         let settings = config.settings.clone();
         let fixed = self.settings.needs_restart(&settings);
         if !fixed.is_empty() {
-            return Err(StartError::NeedsRestart(fixed));
+            return Err(StartError::Gateway(GatewayError::NeedsRestart(fixed)));
         }
         let change = self.listeners.prepare(&settings, self.workers.len())?;
         let access = if settings.log == self.settings.log {
@@ -165,7 +159,7 @@ impl Server {
             // The old door closes before the new rules hold: it never stands open under a token that is not its own.
             self.admin = admin;
         }
-        self.gateway.0.reload(config, access).map_err(StartError::NeedsRestart)?;
+        self.gateway.0.reload(config, access).map_err(StartError::Gateway)?;
         self.settings = settings;
         self.listeners.apply(change, &self.workers);
         Ok(())

@@ -59,6 +59,8 @@ pub(crate) struct Progress {
 pub enum BodyFailure {
     /// The client sent something that is not a body.
     Broken,
+    /// It could not be read, says whoever handed it in.
+    Failed,
     /// The client went away.
     Gone,
     /// The client paused too long.
@@ -72,6 +74,7 @@ impl BodyFailure {
     pub(crate) const fn rejection(self) -> Rejection {
         match self {
             Self::Broken => Rejection::BadRequest("the body is not chunked as it says"),
+            Self::Failed => Rejection::BadRequest("the body could not be read"),
             Self::Gone => Rejection::BadRequest("the body ended before its end"),
             Self::TooSlow => Rejection::RequestTimeout,
             Self::TooLarge => Rejection::BodyTooLarge,
@@ -83,6 +86,7 @@ impl fmt::Display for BodyFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broken => "the client's body is malformed",
+            Self::Failed => "the client's body could not be read",
             Self::Gone => "the client's body broke off",
             Self::TooSlow => "the client's body paused too long",
             Self::TooLarge => "the client's body is too large",

@@ -36,6 +36,9 @@ impl GatewayBuilder {
 
     /// The service that answers for the upstream `name`, of which the configuration says `servers = "in-code"`.
     ///
+    /// Each request gets a clone of it, so it is `Clone`; and `Sync`, since all threads share the one that is cloned (an axum router is; tower's
+    /// `BoxCloneSyncService` makes one of anything).
+    ///
     /// It gets what a server would get, and the extensions of the request that was handed in; among them is the verified
     /// [`Identity`](portcullis_core::auth::Identity), where there is one. The upstream's `timeout` and `breaker` hold; a failure
     /// or a panic of it is a 502.

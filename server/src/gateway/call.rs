@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::connection::Connection;
 use crate::forward::h1::Broken;
 use crate::listen::h1::body::ClientBody;
+use crate::listen::h1::head::Bounds;
 use crate::listen::watch::{Patience, Watch};
 use crate::proxy;
 
@@ -32,8 +33,11 @@ impl Gateway {
     /// refusal is a response.
     ///
     /// The request must be as the client sent it. Its address is what the builder's [`client`](super::GatewayBuilder::client) says; nobody knows it otherwise.
-    /// The head is answered within the configuration's deadlines, and so is every pause of the answer's body; how long a client
+    /// Its head is held to `max_headers` and `max_header_size`, its body to `max_body_size` and `body_timeout`. The head is answered within the configuration's deadlines, and so is every pause of the answer's body; how long a client
     /// may take to send or to read is up to whoever holds its connection.
+    ///
+    /// Over TLS, says a target that is `https://…`; one in origin form is taken for plain HTTP when upstreams are told
+    /// (`X-Forwarded-Proto`).
     ///
     /// Has to run within a tokio runtime with timers and sockets, of either flavour.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
@@ -51,11 +55,13 @@ impl Gateway {
         let client = catch_unwind(AssertUnwindSafe(|| self.client(&parts)));
         let connection = Connection::handed_in(&self.0, client.as_ref().map_or(None, |client| *client), proto);
         let mut said = HeaderMap::new();
-        let response = if client.is_ok() {
-            proxy::handle(&connection, Box::new(parts), ClientBody::handed_in(body), &mut said).await
-        } else {
+        let response = if client.is_err() {
             self.0.metrics().panicked();
             proxy::refuse(&connection, &Rejection::Internal, &mut said)
+        } else if !fits(&parts, connection.bounds()) {
+            proxy::refuse(&connection, &Rejection::HeadersTooLarge, &mut said)
+        } else {
+            proxy::handle(&connection, Box::new(parts), ClientBody::handed_in(body), &mut said).await
         };
         let patience = connection.patience();
         let mut response = response.map(|body| ResponseBody::new(body, Arc::clone(&connection.watch), patience));
@@ -71,6 +77,14 @@ impl Gateway {
     fn client(&self, parts: &Parts) -> Option<IpAddr> {
         self.0.brought().client.as_ref().and_then(|client| client(parts))
     }
+}
+
+/// Whether a head is one that a socket of ours would have taken: `max_headers` fields, of `max_header_size` bytes with the target.
+fn fits(parts: &Parts, bounds: Bounds) -> bool {
+    // A colon, a blank and the end of the line are bytes too, as HTTP/1 has them.
+    let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    parts.headers.len() <= bounds.fields && fields + target <= bounds.bytes
 }
 
 /// HTTP/2 and later may send cookies in several fields, which must be one before they go on (RFC 9113, section 8.2.3).

@@ -76,6 +76,8 @@ pub enum GatewayError {
     },
     /// What the configuration calls "in-code" and what the program brings do not go together: one sentence for each.
     InCode(Vec<String>),
+    /// What of a new configuration cannot change while a gateway runs: one sentence for each.
+    NeedsRestart(Vec<String>),
 }
 
 impl fmt::Display for GatewayError {
@@ -83,6 +85,9 @@ impl fmt::Display for GatewayError {
         match self {
             Self::AccessLog { to, source } => write!(f, "cannot write the access log to {to}: {source}"),
             Self::InCode(problems) => f.write_str(&problems.join("\n")),
+            Self::NeedsRestart(what) => {
+                write!(f, "nothing was changed, because a restart is needed for: {}", what.join("; "))
+            }
         }
     }
 }
@@ -91,7 +96,7 @@ impl std::error::Error for GatewayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::AccessLog { source, .. } => Some(source),
-            Self::InCode(_) => None,
+            Self::InCode(_) | Self::NeedsRestart(_) => None,
         }
     }
 }
@@ -126,8 +131,8 @@ impl Gateway {
     /// connections and series go on where their names stay, and so does the access log.
     ///
     /// # Errors
-    /// What cannot change while a gateway runs, one sentence for each; then nothing has changed.
-    pub fn reload(&self, config: Config) -> Result<(), Vec<String>> {
+    /// [`GatewayError`]; then nothing has changed.
+    pub fn reload(&self, config: Config) -> Result<(), GatewayError> {
         self.0.reload(config, None)
     }
 

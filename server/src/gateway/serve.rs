@@ -24,7 +24,8 @@ impl Gateway {
     /// connection. Then whoever waits to be accepted is served still, every connection ends after the request it is at, and so
     /// do those of other listeners of this gateway ([`drain`](Self::drain)); at most for `server.shutdown_grace`.
     ///
-    /// Dropped, it cuts its connections.
+    /// A gateway that drains goes on draining: connections that another call accepts later end after one request each. For
+    /// requests that are handed in nothing changes. Dropped, it cuts its connections.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut) when the grace was over and connections had to be cut.

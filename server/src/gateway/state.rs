@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
 use super::store::Store;
-use super::{Brought, Chance};
+use super::{Brought, Chance, GatewayError};
 use crate::background::Background;
 use crate::config::Config;
 use crate::connection::{Current, Here};
@@ -103,14 +103,14 @@ impl State {
     ///
     /// # Errors
     /// What cannot change without a restart; then nothing has changed.
-    pub(crate) fn reload(&self, mut config: Config, access: Option<AccessLog>) -> Result<(), Vec<String>> {
+    pub(crate) fn reload(&self, mut config: Config, access: Option<AccessLog>) -> Result<(), GatewayError> {
         let mut plans = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.running.load_full();
         let fixed = old.settings.needs_restart(&config.settings);
         if !fixed.is_empty() {
-            return Err(fixed);
+            return Err(GatewayError::NeedsRestart(fixed));
         }
-        self.brought.put_into(&mut config)?;
+        self.brought.put_into(&mut config).map_err(GatewayError::InCode)?;
         // The old log ends with the last request that writes to it.
         let access = access.map_or_else(|| Arc::clone(&old.access), Arc::new);
         let ground =

@@ -1,5 +1,6 @@
 //! The body of a client's request, as it arrives.
 
+use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use http_body_util::LengthLimitError;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -93,14 +95,15 @@ impl ClientBody {
     where
         B: http_body::Body + Send + 'static,
         B::Data: Buf,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         if body.is_end_stream() {
             return Self { origin: Origin::Over, expects_continue: false };
         }
         let body = AsBytes::new(body).map_err(|error| {
-            tracing::debug!(error = %error.into(), "a client's body broke off");
-            BodyFailure::Gone
+            let error = error.into();
+            tracing::debug!(%error, "a client's body could not be read");
+            if is_too_long(&*error) { BodyFailure::TooLarge } else { BodyFailure::Failed }
         });
         Self { origin: Origin::HandedIn(body.boxed_unsync()), expects_continue: false }
     }
@@ -114,6 +117,12 @@ impl ClientBody {
     pub(crate) fn expects_continue(&mut self) {
         self.expects_continue = true;
     }
+}
+
+/// Whether a bound that the program holds bodies to was reached.
+fn is_too_long(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
+        .any(|error| error.is::<LengthLimitError>())
 }
 
 impl http_body::Body for ClientBody {
