@@ -88,5 +88,6 @@ else
     cargo test --workspace --all-features --no-fail-fast
 fi
 
-# What a stranger writes who builds on the library: a workspace of its own, with a lock file of its own.
+# What a stranger writes who builds on the library: a workspace of its own, with a lock file of its own. Where that is said to be out
+# of date, a crate has got another dependency: run the same line once without --locked, and commit what changed.
 cargo test --manifest-path examples/embedding/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}" --locked
