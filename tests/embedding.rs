@@ -45,7 +45,7 @@ fn impatient(what: &str, text: &str) -> String {
 const IN_CODE: &str = r#"
 [upstreams.app]
 servers = "in-code"
-timeout = "100ms"
+timeout = "10s"
 breaker = { failures = 3, recovery = "1h" }
 [auth.users]
 kind = "jwt"
@@ -333,7 +333,7 @@ fn a_service_of_the_program_is_held_to_its_deadline_its_bounds_and_its_breaker()
         }
     });
     run(async {
-        let gateway = builder(IN_CODE).upstream("app", app).build().await.unwrap();
+        let gateway = builder(&IN_CODE.replace("10s", "300ms")).upstream("app", app).build().await.unwrap();
         let long = Request::post("/open/reads").header("host", "a");
         let body = Chunks(VecDeque::from([&b"0123456"[..], &b"789ab"[..]]));
         assert_eq!(

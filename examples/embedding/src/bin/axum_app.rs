@@ -15,7 +15,7 @@ use portcullis_core::limit::{MemoryStore, Rule};
 
 fn app() -> Result<Router, Box<dyn Error>> {
     let verifier = JwtVerifier::hs256(embedding::SECRET).issuer("https://login.shop.test").audience("shop").build()?;
-    let per_user = Rule::new("per-user", "100/min".parse()?).burst(3);
+    let per_user = Rule::new("per-user", "100/h".parse()?).burst(3);
     let per_address = Rule::new("per-address", "1000/min".parse()?).keyed_by("client".parse()?);
     let of_address = RateLimitLayer::new(MemoryStore::new(), per_address)
         .client(|parts| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));

@@ -14,7 +14,7 @@ use tonic::transport::server::TcpIncoming;
 
 async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
     let verifier = JwtVerifier::hs256(embedding::SECRET).issuer("https://login.shop.test").audience("shop").build()?;
-    let rule = Rule::new("per-user", "100/min".parse()?).burst(3);
+    let rule = Rule::new("per-user", "100/h".parse()?).burst(3);
     let (_, health) = tonic_health::server::health_reporter();
     Server::builder()
         .timeout(Duration::from_secs(5))
