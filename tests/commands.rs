@@ -677,3 +677,24 @@ fn public_keys_are_explained_and_not_signed_with() {
 fn text_of(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
+
+/// A file for a program that embeds the gateway is good; what the program must bring is said, and the binary does not run it.
+#[test]
+fn a_file_for_a_program_is_checked_and_explained_and_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        folder.path(),
+        "listen = [\"127.0.0.1:0\"]\n[upstreams]\nshop = \"in-code\"\n[[routes]]\npath = \"/shop/**\"\nupstream = \"shop\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    let run = |args: &[&str]| portcullis(args, folder.path());
+    let checked = run(&["check"]);
+    let said = "runs only inside a program, which brings [upstreams.shop] servers\n";
+    assert!(checked.status.success() && text(&checked.stdout).contains(said), "{}", text(&checked.stdout));
+    let told = text(&run(&["explain", "GET", "/shop/tea"]).stdout);
+    assert!(told.contains("upstream  shop: in-code\n"), "{told}");
+    let refused = run(&["run"]);
+    let said = "error: [upstreams.shop] servers = \"in-code\" is for a program that embeds the gateway";
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+}

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::explanation::{Answer, Counted, Explanation, Forward, Pool, Ruled, Target, Verifier};
 use super::secrets::COVERED;
+use crate::config::IN_CODE;
 
 /// The lines, in the order of the steps.
 pub(super) fn lines(explanation: &Explanation) -> Vec<String> {
@@ -34,7 +35,14 @@ pub(super) fn lines(explanation: &Explanation) -> Vec<String> {
 }
 
 fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
-    let pool = |pool: &Pool| ("upstream", format!("{}: {} ({})", pool.name, pool.servers.join(", "), pool.balance));
+    let pool = |pool: &Pool| {
+        let balance = match &*pool.servers {
+            // A service of the program: nothing is chosen from.
+            [only] if only == IN_CODE => String::new(),
+            _ => format!(" ({})", pool.balance),
+        };
+        ("upstream", format!("{}: {}{balance}", pool.name, pool.servers.join(", ")))
+    };
     let forwards = |forward: &Forward| ("forwards", format!("{} {}", forward.method, forward.path));
     match target {
         None | Some(Target::Respond) => Vec::new(),
