@@ -24,6 +24,15 @@ pub(crate) struct Upstream {
     pub(crate) timeout: Given<At<Duration>>,
 }
 
+/// Notes keys that say nothing of a service of the program, which is called and not connected to: somebody meant them to.
+fn idle(section: &Section<'_>) {
+    for key in ["balance", "connect_timeout", "idle_connections"].iter().filter(|key| section.has(key)) {
+        let title = format!("`{key}` does nothing here: there are no servers to choose from or connect to");
+        section
+            .note(Problem::error(&section.key_span(key), title).hint(format!("remove it: `servers` is \"{IN_CODE}\"")));
+    }
+}
+
 /// How a server is chosen.
 #[derive(Debug)]
 pub(crate) enum Balance {
@@ -95,12 +104,16 @@ impl Upstream {
         section.not_built_yet(&["tls", "health", "eject"]);
         section.not_built("retries", Harmless::Zero);
         let servers = section.value("servers");
+        let in_code = servers.get().is_some_and(|servers| servers.is(IN_CODE));
+        if in_code {
+            idle(section);
+        }
         Self {
             balance: section.value("balance").and_then(Balance::read),
             breaker: section.table("breaker", Breaker::read),
             connect_timeout: section.duration("connect_timeout"),
             idle_connections: section.integer("idle_connections", 0..=100_000),
-            in_code: servers.get().is_some_and(|servers| servers.is(IN_CODE)),
+            in_code,
             name,
             send_timeout: section.duration("send_timeout"),
             servers: servers.and_then(Server::read_all),
