@@ -3,18 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
+use http::Uri;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
-use tower_layer::Layer;
-use tower_service::Service;
 
+use super::Matched;
 use super::answer::{Told, forward, refuse, report_shadow};
 use super::asker::AddressOf;
 use super::future::{Checked, Outcome};
-use super::{Body, Matched, ResponseFuture};
+use super::gated::gated;
 use crate::admit::begin::{Begun, Known};
 use crate::admit::limit::Taken;
 use crate::admit::{Admitted, Head, Refused, Routed, Services, route};
@@ -230,28 +228,4 @@ impl fmt::Debug for Gate {
     }
 }
 
-impl<S> Layer<S> for AdmitLayer {
-    type Service = Admit<S>;
-
-    fn layer(&self, inner: S) -> Admit<S> {
-        Admit { gate: Arc::clone(&self.gate), inner }
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for Admit<S>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-{
-    type Response = Response<Body<R>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let (parts, body) = request.into_parts();
-        ResponseFuture::new(&mut self.inner, self.gate.check(parts), body)
-    }
-}
+gated!(AdmitLayer, Admit);

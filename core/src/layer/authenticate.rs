@@ -2,17 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
+use http::HeaderName;
 use http::request::Parts;
-use http::{HeaderName, Request, Response};
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::answer::{Told, forward, refuse};
 use super::asker::{AddressOf, Target, facts};
 use super::future::{Checked, Outcome};
-use super::{Body, ResponseFuture};
+use super::gated::gated;
 use crate::admit::authenticate::recall;
 use crate::admit::{Accepted, Services, authenticate};
 use crate::auth::{Auth, Forward, IdentityHeaders, Scheme, TokenSources, TokenVerifier};
@@ -203,28 +200,4 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-impl<S> Layer<S> for AuthenticateLayer {
-    type Service = Authenticate<S>;
-
-    fn layer(&self, inner: S) -> Authenticate<S> {
-        Authenticate { gate: Arc::clone(&self.gate), inner }
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for Authenticate<S>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-{
-    type Response = Response<Body<R>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let (parts, body) = request.into_parts();
-        ResponseFuture::new(&mut self.inner, self.gate.check(parts), body)
-    }
-}
+gated!(AuthenticateLayer, Authenticate);

@@ -78,6 +78,7 @@ mod asker;
 mod authenticate;
 mod body;
 mod future;
+mod gated;
 mod matched;
 mod rate_limit;
 

@@ -2,17 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::request::Parts;
-use http::{Request, Response};
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::answer::{Told, refuse, report_shadow};
 use super::asker::{AddressOf, Target, facts};
 use super::future::{Checked, Outcome};
-use super::{Body, ResponseFuture};
+use super::gated::gated;
 use crate::admit::Services;
 use crate::admit::limit::{Taken, ask, decide};
 use crate::answer::Answer;
@@ -240,28 +236,4 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
-
-    fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit { gate: Arc::clone(&self.gate), inner }
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for RateLimit<S>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-{
-    type Response = Response<Body<R>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let (parts, body) = request.into_parts();
-        ResponseFuture::new(&mut self.inner, self.gate.check(parts), body)
-    }
-}
+gated!(RateLimitLayer, RateLimit);
