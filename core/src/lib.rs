@@ -89,6 +89,7 @@
 //! - **upstream**: a named service behind the gateway; its **pool** is its **endpoints**, each a **member** with a weight; a
 //!   **picker** chooses one, and a **lease** is the use of one by one request.
 //! - **breaker**: stops asking an upstream that does not answer; a **permit** is its leave to ask.
+//! - **budget**: how many **retries** an upstream may be asked for, as a share of its requests.
 //! - **plan**: the validated run-time description; immutable.
 //! - **rejection**: a refusal, with its status and stable code.
 
@@ -117,6 +118,7 @@ pub mod time;
 pub mod upstream;
 
 mod sharded;
+mod sync;
 
 pub use answer::Answer;
 pub use rejection::Rejection;

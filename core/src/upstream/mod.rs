@@ -2,7 +2,7 @@
 //!
 //! An upstream's [`Pool`] is its [`Endpoint`]s; an [`UpstreamPicker`] chooses one of them, and the [`Lease`] that comes
 //! of it counts the request in flight until it is dropped. A [`Breaker`] stops asking an upstream that does not
-//! answer.
+//! answer; a [`RetryBudget`] bounds how much is asked twice, and [`backoff`] says when.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -25,7 +25,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backoff;
 mod breaker;
+mod budget;
 mod endpoint;
 mod hash;
 mod least_request;
@@ -33,10 +35,13 @@ mod no_endpoint;
 mod pool;
 mod random;
 mod round_robin;
+mod slots;
 mod snapshot;
 mod url;
 
+pub use backoff::backoff;
 pub use breaker::{Breaker, BreakerBuilder, BreakerState, Open, Permit};
+pub use budget::RetryBudget;
 pub use endpoint::Endpoint;
 pub use hash::Hash;
 pub use least_request::LeastRequest;
