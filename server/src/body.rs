@@ -17,6 +17,7 @@ use crate::forward::h1::Broken;
 use crate::forward::in_code::ServiceBody;
 use crate::forward::{AnswerBody, Exchange, Trail};
 use crate::listen::watch::Watch;
+use crate::live::Server;
 use crate::observe::{Ending, OpenRecord};
 
 /// A response's body.
@@ -49,7 +50,8 @@ impl Drop for Tail {
             self.record.bytes_received = flow.progress().received;
         }
         self.record.attempts = self.trail.attempts;
-        self.record.endpoint = self.trail.server.as_ref().map(|server| Arc::clone(&server.name));
+        self.record.endpoint =
+            self.trail.endpoint.as_deref().and_then(Server::of).map(|server| Arc::clone(&server.name));
     }
 }
 

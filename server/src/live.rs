@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use portcullis_core::auth::Auth;
 use portcullis_core::plan::{self, BreakerSettings, Plan};
 use portcullis_core::time::Clock;
-use portcullis_core::upstream::{Breaker, Endpoint, Pool, Scheme, Snapshot};
+use portcullis_core::upstream::{Breaker, Endpoint, EndpointUrl, Member, Pool, Scheme, Snapshot};
 
 use crate::background::Background;
 use crate::config::{Config, Settings};
@@ -66,12 +66,10 @@ pub(crate) struct Upstream {
     pub(crate) series: Arc<UpstreamSeries>,
     /// What is asked in place of servers, for one that is "in-code".
     pub(crate) service: Option<Service>,
-    /// By the pool's endpoint index.
-    pub(crate) servers: Box<[Arc<Server>]>,
     pub(crate) timeout: Duration,
 }
 
-/// An endpoint as this process reaches it.
+/// An endpoint as this process reaches it: what the endpoint keeps for us.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: Address,
@@ -79,9 +77,7 @@ pub(crate) struct Server {
     pub(crate) authority: HeaderValue,
     /// The same for the log.
     pub(crate) name: Arc<str>,
-    endpoint: Arc<Endpoint>,
     pub(crate) idle: Idle,
-    most_idle: usize,
 }
 
 impl Running {
@@ -137,14 +133,12 @@ impl Running {
 
 impl Upstream {
     fn new(spec: &plan::Upstream, old: Option<&Self>, ground: Ground<'_>) -> Self {
-        let servers = spec.servers.iter().map(|server| (server.url.clone(), server.weight));
-        let snapshot = Snapshot::new(servers, old.map(|old| old.pool.snapshot()));
+        let member = |server: &plan::Server| {
+            let endpoint = Server::endpoint(&server.url, spec.idle_connections, old);
+            Member { endpoint, weight: server.weight }
+        };
+        let snapshot = Snapshot::of(spec.servers.iter().map(member));
         let picker = (spec.balance.picker)(&snapshot);
-        let servers = snapshot
-            .members()
-            .iter()
-            .map(|member| Server::attach(&member.endpoint, spec.idle_connections, old))
-            .collect();
         // A breaker counts what its settings say; under other settings its count means nothing.
         let breaker = match old {
             Some(old) if old.breaker_settings == spec.breaker => old.breaker.clone(),
@@ -162,7 +156,6 @@ impl Upstream {
             pool: Pool::new(Arc::clone(&spec.name), snapshot, picker),
             send_timeout: spec.send_timeout,
             series: ground.metrics.upstream(&spec.name),
-            servers,
             service: ground.brought.service(&spec.name),
             timeout: spec.timeout,
         }
@@ -170,56 +163,64 @@ impl Upstream {
 
     /// Idle connections of all its servers.
     pub(crate) fn idle(&self) -> usize {
-        self.servers.iter().map(|server| server.idle.len()).sum()
+        self.servers().map(|server| server.idle.len()).sum()
     }
 
     /// Connections opened, and how often one was used again.
     pub(crate) fn used(&self) -> (u64, u64) {
-        self.servers.iter().map(|server| server.idle.used()).fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+        self.servers().map(|server| server.idle.used()).fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
     }
 
     /// Requests in flight at all its servers.
     pub(crate) fn in_flight(&self) -> u64 {
         let in_code = self.service.as_ref().map_or(0, |service| u64::from(service.in_flight()));
-        in_code + self.servers.iter().map(|server| u64::from(server.endpoint.in_flight())).sum::<u64>()
+        in_code
+            + self.pool.snapshot().members().iter().map(|member| u64::from(member.endpoint.in_flight())).sum::<u64>()
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.pool.snapshot().members().iter().filter_map(|member| Server::of(&member.endpoint))
     }
 }
 
 impl Server {
-    /// The server behind an endpoint: the old one where the pool kept the endpoint.
-    fn attach(endpoint: &Arc<Endpoint>, most_idle: usize, old: Option<&Upstream>) -> Arc<Self> {
-        let known = old.into_iter().flat_map(|old| &old.servers).find(|server| Arc::ptr_eq(&server.endpoint, endpoint));
-        if let Some(known) = known
-            && known.most_idle == most_idle
-        {
-            return Arc::clone(known);
+    /// The server behind an endpoint of ours; none behind one of another make, which no pool of ours has.
+    pub(crate) fn of(endpoint: &Endpoint) -> Option<&Self> {
+        endpoint.kept()
+    }
+
+    /// The endpoint of this URL: the one that was there before, with its connections, where there was one.
+    fn endpoint(url: &EndpointUrl, most_idle: usize, old: Option<&Upstream>) -> Arc<Endpoint> {
+        let known = old.into_iter().flat_map(|old| old.pool.snapshot().members()).map(|member| &member.endpoint);
+        let known =
+            known.filter(|endpoint| endpoint.url() == url).find_map(|endpoint| Some((endpoint, Self::of(endpoint)?)));
+        if let Some((endpoint, server)) = known {
+            server.idle.set_most(most_idle);
+            return Arc::clone(endpoint);
         }
-        let address = address(endpoint);
+        Arc::new(Endpoint::keeping(url.clone(), Self::new(url, most_idle)))
+    }
+
+    fn new(url: &EndpointUrl, most_idle: usize) -> Self {
+        let address = address(url);
         let authority = match address {
             // A path is no host; what applications call the machine that they are on is.
             Address::Unix(_) => HeaderValue::from_static("localhost"),
             // A parsed endpoint's authority is a host and a port; were it ever not a header value, an empty Host is right
             // (RFC 9112, section 3.2).
-            _ => HeaderValue::from_str(endpoint.authority()).unwrap_or(HeaderValue::from_static("")),
+            _ => HeaderValue::from_str(url.authority()).unwrap_or(HeaderValue::from_static("")),
         };
         let name = match address {
-            Address::Unix(_) => endpoint.url().to_string().into(),
-            _ => endpoint.authority().into(),
+            Address::Unix(_) => url.to_string().into(),
+            _ => url.authority().into(),
         };
-        Arc::new(Self {
-            address,
-            authority,
-            name,
-            endpoint: Arc::clone(endpoint),
-            idle: Idle::new(most_idle),
-            most_idle,
-        })
+        Self { address, authority, name, idle: Idle::new(most_idle) }
     }
 }
 
-fn address(endpoint: &Endpoint) -> Address {
-    let authority = endpoint.authority();
-    if endpoint.scheme() == Scheme::Unix {
+fn address(url: &EndpointUrl) -> Address {
+    let authority = url.authority();
+    if url.scheme() == Scheme::Unix {
         return Address::Unix(Path::new(authority).into());
     }
     if let Ok(address) = authority.parse::<SocketAddr>() {

@@ -1,5 +1,6 @@
 //! One server of an upstream.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{EndpointUrl, Scheme};
@@ -12,12 +13,24 @@ use super::{EndpointUrl, Scheme};
 pub struct Endpoint {
     url: EndpointUrl,
     in_flight: AtomicU32,
+    kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Endpoint {
     /// An endpoint that answers nothing yet.
     pub const fn new(url: EndpointUrl) -> Self {
-        Self { url, in_flight: AtomicU32::new(0) }
+        Self { url, in_flight: AtomicU32::new(0), kept: None }
+    }
+
+    /// The same, with what its owner keeps for it and finds again with [`kept`](Self::kept): connections, a client, a name for
+    /// the log. It lives as long as the endpoint does, in every pool that has it and in every lease on it.
+    pub fn keeping<T: Any + Send + Sync>(url: EndpointUrl, kept: T) -> Self {
+        Self { kept: Some(Box::new(kept)), ..Self::new(url) }
+    }
+
+    /// What its owner keeps for it; none when that is not a `T`. Costs the comparison of a type's number.
+    pub fn kept<T: Any>(&self) -> Option<&T> {
+        self.kept.as_deref()?.downcast_ref()
     }
 
     /// Where it is.
@@ -49,5 +62,18 @@ impl Endpoint {
     /// Takes a lease's count back.
     pub(super) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_found_again_as_what_it_is() {
+        let url = || -> EndpointUrl { "http://127.0.0.1:7001".parse().unwrap() };
+        let endpoint = Endpoint::keeping(url(), 7_u16);
+        assert_eq!((endpoint.kept::<u16>(), endpoint.kept::<u32>()), (Some(&7), None));
+        assert_eq!(Endpoint::new(url()).kept::<u16>(), None);
     }
 }

@@ -30,7 +30,12 @@ impl Snapshot {
             let endpoint = known.map_or_else(|| Arc::new(Endpoint::new(url)), |member| Arc::clone(&member.endpoint));
             Member { endpoint, weight }
         };
-        let members: Box<[_]> = servers.into_iter().map(member).collect();
+        Self::of(servers.into_iter().map(member))
+    }
+
+    /// These members, as they stand.
+    pub fn of(members: impl IntoIterator<Item = Member>) -> Self {
+        let members: Box<[_]> = members.into_iter().collect();
         let uniform = members.windows(2).all(|pair| matches!(pair, [a, b] if a.weight == b.weight));
         Self { members, uniform }
     }

@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(crate) struct Idle {
     shards: Sharded<VecDeque<Held>>,
     held: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
     opened: AtomicU64,
     reused: Sharded<u64>,
 }
@@ -38,10 +38,15 @@ impl Idle {
         Self {
             shards: Sharded::new(VecDeque::new),
             held: AtomicUsize::new(0),
-            most,
+            most: AtomicUsize::new(most),
             opened: AtomicU64::new(0),
             reused: Sharded::new(|| 0),
         }
+    }
+
+    /// Changes the bound; those over it go as they are used.
+    pub(crate) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// The connection that was used last by this worker and still stands.
@@ -60,7 +65,7 @@ impl Idle {
     /// Keeps a connection whose exchange ended cleanly; over the bound, it closes.
     pub(crate) fn check_in(&self, mut connection: Box<Connection>) {
         // The bound is kept by counting first: two workers at the edge cannot both take the last place.
-        if self.held.fetch_add(1, Ordering::Relaxed) >= self.most {
+        if self.held.fetch_add(1, Ordering::Relaxed) >= self.most.load(Ordering::Relaxed) {
             self.held.fetch_sub(1, Ordering::Relaxed);
             return;
         }
