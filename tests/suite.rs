@@ -28,6 +28,7 @@ mod limits; // 429, exact counts, headers
 // What is forwarded.
 mod bodies; // streaming, bounds, slow clients, 100-continue
 mod forwarding; // fields added and removed on the way, both ways
+mod retries; // what is sent again, and what never is
 mod rules; // a route's own rules for fields, both ways
 mod splits; // several upstreams on one route
 mod upstreams; // balance, broken upstreams, deadlines, the breaker

@@ -50,7 +50,7 @@ all! {
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
         Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, Params<'_>, PassedOver, PathError,
         Pattern, PatternError, PatternProblem, Policies, Proto, PseudonymError, Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer,
-        Redirect, RedirectTemplate, Rejection, Rendered, Respond, RetryBudget, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
+        Redirect, RedirectTemplate, Rejection, Rendered, Respond, Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
         portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
         SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Tie, TokenSource, TokenSourceError,
         TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, UpstreamIndex, Verdict, VerifyingKeys, Via;

@@ -221,7 +221,10 @@ fn the_breaker_opens_rests_probes_and_closes() {
             move |_| if script.load(Ordering::SeqCst) { Reply::ok("well") } else { Reply::status(503, "ill") },
         );
     let (clock, hand) = Clock::manual(UnixTime::from_secs(1_800_000_000));
-    let gateway = Gateway::with_clock(&app("breaker = { failures = 5, recovery = \"30s\" }", &[upstream.url()]), clock);
+    let gateway = Gateway::with_clock(
+        &app("retries = 0\nbreaker = { failures = 5, recovery = \"30s\" }", &[upstream.url()]),
+        clock,
+    );
     for _ in 0..5 {
         assert_eq!(gateway.get("/", &[]).text(), "ill", "the service's own answer");
     }
@@ -255,10 +258,11 @@ fn a_crowd_at_a_half_open_breaker_sends_one_probe() {
         );
     let (clock, hand) = Clock::manual(UnixTime::from_secs(1_800_000_000));
     let gateway = Gateway::with_clock(
-        &app("timeout = \"2s\"\nbreaker = { failures = 1, recovery = \"10s\" }", &[upstream.url()]),
+        &app("timeout = \"2s\"\nretries = 3\nbreaker = { failures = 1, recovery = \"10s\" }", &[upstream.url()]),
         clock,
     );
     assert_eq!(gateway.get("/", &[]).status(), 502);
+    assert_eq!(upstream.seen().len(), 4, "the first, and its retries");
     hang.store(true, Ordering::SeqCst);
     hand.advance(Duration::from_secs(11));
     let statuses: Vec<u16> = thread::scope(|scope| {
@@ -267,7 +271,7 @@ fn a_crowd_at_a_half_open_breaker_sends_one_probe() {
     });
     assert_eq!(statuses.iter().filter(|status| **status == 504).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 39, "{statuses:?}");
-    assert_eq!(upstream.seen().len(), 2);
+    assert_eq!(upstream.seen().len(), 5, "a probe is not tried again");
 }
 
 /// U08: what a client does wrong, and what a service answers with 4xx or 500, is no failure.

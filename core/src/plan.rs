@@ -17,9 +17,11 @@ use crate::subject::{RuleId, SubjectKey};
 use crate::template::RedirectTemplate;
 use crate::upstream::{EndpointUrl, Snapshot, UpstreamPicker};
 
+mod retries;
 mod rewrite;
 mod split;
 
+pub use retries::{Retries, RetryOn};
 pub use rewrite::{Rewrite, Rewritten};
 pub use split::{Share, Split};
 
@@ -180,6 +182,8 @@ pub struct Upstream {
     pub idle_connections: usize,
     /// Its name.
     pub name: Arc<str>,
+    /// When a request is sent again.
+    pub retries: Retries,
     /// How long the upstream may take no bytes that are there to be sent; over it 504.
     pub send_timeout: Duration,
     /// Its servers; none for one that the embedding program answers for itself.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
+use portcullis_core::Rejection;
 use portcullis_core::auth::Auth;
-use portcullis_core::plan::{self, BreakerSettings, Plan};
+use portcullis_core::plan::{self, BreakerSettings, Plan, Retries};
 use portcullis_core::time::Clock;
-use portcullis_core::upstream::{Breaker, Endpoint, EndpointUrl, Member, Pool, Scheme, Snapshot};
+use portcullis_core::upstream::{Breaker, Endpoint, EndpointUrl, Member, Pool, RetryBudget, Scheme, Snapshot};
 
 use crate::background::Background;
 use crate::config::{Config, Settings};
@@ -19,6 +20,7 @@ use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
 use crate::forward::in_code::Service;
 use crate::gateway::Brought;
+use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{AccessLog, KeysReading, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
 use crate::parts::{self, KeyFetcher, VerifierSettings};
 
@@ -62,6 +64,10 @@ pub(crate) struct Upstream {
     /// Statuses that the breaker counts as failures.
     pub(crate) on: Box<[StatusCode]>,
     pub(crate) pool: Pool,
+    /// When a request is sent again.
+    pub(crate) retries: Retries,
+    /// How many of its requests may be retries.
+    pub(crate) budget: RetryBudget,
     pub(crate) send_timeout: Duration,
     pub(crate) series: Arc<UpstreamSeries>,
     /// What is asked in place of servers, for one that is "in-code".
@@ -147,17 +153,36 @@ impl Upstream {
                 .probes(spec.breaker.probes.get())
                 .build(),
         };
+        // What was counted holds under any share.
+        let budget = match old {
+            Some(old) => old.budget.clone().with_share(spec.retries.budget),
+            None => RetryBudget::new(spec.retries.budget),
+        };
         Self {
             breaker,
+            budget,
             breaker_settings: spec.breaker.clone(),
             connect_timeout: spec.connect_timeout,
             name: Arc::clone(&spec.name),
             on: spec.breaker.on.clone(),
             pool: Pool::new(Arc::clone(&spec.name), snapshot, picker),
+            retries: spec.retries.clone(),
             send_timeout: spec.send_timeout,
             series: ground.metrics.upstream(&spec.name),
             service: ground.brought.service(&spec.name),
             timeout: spec.timeout,
+        }
+    }
+
+    /// Counts an attempt that came to this.
+    pub(crate) fn count(&self, outcome: Result<StatusCode, &Rejection>, metrics: &Metrics) {
+        let outcome = match outcome {
+            Ok(status) if self.on.contains(&status) => Some(AttemptOutcome::Status),
+            Ok(_) => Some(AttemptOutcome::Answered),
+            Err(rejection) => AttemptOutcome::of(rejection),
+        };
+        if let Some(outcome) = outcome {
+            metrics.attempted(&self.series, outcome);
         }
     }
 

@@ -69,13 +69,13 @@ fn path(target: Rewritten<'_>, uri: &Uri) -> Result<PathChange, Rejection> {
     PathAndQuery::try_from(&*text).map(PathChange::To).map_err(|_| Rejection::BadRequest("the path cannot be sent on"))
 }
 
-/// The request as a server gets it: the fields that are left of the client's, and ours behind them as lines.
+/// The request as a server gets it, of whose body `replay` bytes may be kept to be sent again: the fields that are left of the client's, and ours behind them as lines.
 ///
 /// # Errors
 /// 431 when there is no room for a `Host`.
 pub(crate) fn request(
     mut parts: Box<Parts>,
-    body: RequestBody,
+    (body, replay): (RequestBody, usize),
     change: Change,
     admitted: &Admitted<'_>,
     pass: &Pass<'_>,
@@ -84,7 +84,7 @@ pub(crate) fn request(
     let mut head = Opening::new(&parts);
     ours.introduction.say(&mut head.lines);
     ours.write(&mut head.lines).map_err(refused)?;
-    Ok(Outgoing::new(head, &mut parts, body))
+    Ok(Outgoing::new(head, &mut parts, body, replay))
 }
 
 /// The request as a service of the embedding program gets it: with ours among its fields, and with what that program put

@@ -11,13 +11,12 @@ use portcullis_core::plan::Route;
 
 use crate::body::Tail;
 use crate::connection::{Connection, Current};
+use crate::forward::Trail;
 use crate::forward::body::BodyFailure;
-use crate::forward::{Answered, Trail};
 use crate::gateway::Chance;
 use crate::inbound::Screened;
 use crate::listen::h1::body::ClientBody;
-use crate::live::{Running, Upstream};
-use crate::observe::metrics::AttemptOutcome;
+use crate::live::Running;
 use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
 
 /// What a request found out so far: told to the client in headers, and to the operator in the record.
@@ -164,31 +163,5 @@ impl<'p> Pass<'p> {
         for limit in verdict.would_refuse.indices().filter_map(|place| series.get(place)) {
             metrics.limit_would_refuse(limit);
         }
-    }
-
-    pub(crate) fn note_forward(&mut self, upstream: &Upstream, outcome: &Result<Answered, Rejection>) {
-        if let Ok(answered) = outcome {
-            self.tail.record.until_head = Some(answered.took);
-        }
-        let metrics = self.connection.gateway.metrics();
-        // All but the last attempt ended because there was no connection: nothing else is tried again.
-        for _ in 1..self.tail.trail.attempts {
-            metrics.attempted(&upstream.series, AttemptOutcome::Connect);
-        }
-        if let Some(outcome) = attempt_outcome(upstream, outcome) {
-            metrics.attempted(&upstream.series, outcome);
-        }
-    }
-}
-
-/// How the last attempt counts in the metrics; none when nothing was attempted.
-fn attempt_outcome(upstream: &Upstream, outcome: &Result<Answered, Rejection>) -> Option<AttemptOutcome> {
-    match outcome {
-        Ok(answered) if upstream.on.contains(&answered.response.status()) => Some(AttemptOutcome::Status),
-        Ok(_) => Some(AttemptOutcome::Answered),
-        Err(Rejection::ConnectFailed | Rejection::ConnectTimeout) => Some(AttemptOutcome::Connect),
-        Err(Rejection::UpstreamTimeout) => Some(AttemptOutcome::Timeout),
-        Err(Rejection::UpstreamReset | Rejection::UpstreamInvalid) => Some(AttemptOutcome::Reset),
-        Err(_) => None,
     }
 }

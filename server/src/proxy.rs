@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::forward::body::RequestBody;
-use crate::forward::{Answered, Outbound, Prepared, forward};
+use crate::forward::{Answered, Meters, Outbound, Prepared, forward};
 use crate::inbound;
 use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;
@@ -137,7 +137,9 @@ impl<'p> Pass<'p> {
         self.tail.flow.clone_from(&flow);
         let request = match &upstream.service {
             // What its fields and its target are slices of is not kept while a server is asked.
-            None => Prepared::Server(outbound::request(parts, body, change, admitted, self)?),
+            None => {
+                Prepared::Server(outbound::request(parts, (body, upstream.retries.replay), change, admitted, self)?)
+            }
             Some(service) => {
                 Prepared::Service(service, Box::new(outbound::whole(parts, body, change, admitted, self)?))
             }
@@ -151,11 +153,12 @@ impl<'p> Pass<'p> {
             random: self.chance.endpoint,
             key: self.key,
         };
-        let clock = self.connection.gateway.clock();
+        let gateway = &self.connection.gateway;
+        let meters = Meters { clock: gateway.clock(), metrics: gateway.metrics() };
         self.tail.record.upstream = Some(Arc::clone(&upstream.series));
-        let outcome = forward(admitted, upstream, outbound, clock, &mut self.tail.trail).await;
-        self.note_forward(upstream, &outcome);
-        outcome
+        let answered = forward(admitted, upstream, outbound, meters, &mut self.tail.trail).await?;
+        self.tail.record.until_head = Some(answered.took);
+        Ok(answered)
     }
 }
 

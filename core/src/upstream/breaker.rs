@@ -207,6 +207,11 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Whether it finds out if the upstream answers again: then it is for one attempt, and what fails is not to be tried twice.
+    pub fn is_probe(&self) -> bool {
+        self.given.is_some_and(|given| given.kind == Kind::HalfOpen)
+    }
+
     /// Says whether the upstream answered. Ignored when the breaker has opened, or closed again, since the permit was
     /// given.
     pub fn settle(mut self, ok: bool, now: Moment) {

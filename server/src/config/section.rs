@@ -99,6 +99,11 @@ impl<'r> Section<'r> {
         self.value(key).and_then(|value| value.integer(range))
     }
 
+    /// A number in `range`, with a point or without.
+    pub(crate) fn ratio(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Given<At<f64>> {
+        self.value(key).and_then(|value| value.ratio(range))
+    }
+
     /// One of a few words.
     pub(crate) fn word(
         &mut self,

@@ -29,9 +29,10 @@ impl<T> At<T> {
 }
 
 /// What a key was set to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Given<T> {
     /// The key is not there.
+    #[default]
     Absent,
     /// The key is there and its value is not acceptable; that has been noted, so that nobody must complain again.
     Broken,

@@ -22,6 +22,8 @@ pub(crate) enum Taken {
     List,
     /// A table whose keys are names of the operator's own.
     Names,
+    /// A number in this range, with a point or without, or a variable.
+    Ratio(RangeInclusive<f64>),
     /// A size.
     Size,
     /// Any string.

@@ -174,6 +174,30 @@ impl<'r> Value<'r> {
         }
     }
 
+    /// A number in `range`, with a point or without.
+    pub(crate) fn ratio(self, range: RangeInclusive<f64>) -> Given<At<f64>> {
+        self.take(|| Taken::Ratio(range.clone()));
+        let expected = format!("a number from {:?} to {:?}", range.start(), range.end());
+        let parse = |text: &str| text.parse().ok().filter(|number| range.contains(number));
+        // Digits may be grouped by `_`; hexadecimal and such are no ratios.
+        let written = match self.kind() {
+            DeValue::Float(number) => number.as_str().replace('_', ""),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().replace('_', ""),
+            DeValue::String(text) if text.contains("${") => {
+                return self.parsed(&expected, |text| parse(text).ok_or_else(|| "out of range".to_owned()));
+            }
+            _ => return self.wrong(&expected),
+        };
+        match parse(&written) {
+            Some(number) => Given::Value(At::new(number, self.span())),
+            None => {
+                let title = format!("`{}` must be {expected}", self.key);
+                self.reader.note(Problem::error(&self.span(), title).label("out of range"));
+                Given::Broken
+            }
+        }
+    }
+
     /// True or false.
     pub(crate) fn boolean(self) -> Given<At<bool>> {
         self.take(|| Taken::Boolean);

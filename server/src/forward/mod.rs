@@ -1,10 +1,9 @@
 //! Steps 5 and 6 of the eight: pick an endpoint, forward the request, bring back the head and a streaming body.
 //!
 //! Connections belong to a worker: each has its own stack of idle ones for each server, so nothing here takes a lock that
-//! another core wants. A request is sent again only when no byte of it was sent before, because a connection could not be
-//! made or a kept one turned out to be closed; or when a kept one closed without a word, the method is safe, and the request
-//! has no body (RFC 9110, section 9.2.2).
+//! another core wants. When a request is sent again, [`attempts`] says.
 
+mod attempts;
 pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod h1;
@@ -15,20 +14,23 @@ mod send;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::Identity;
+use portcullis_core::rejection::Fault;
 use portcullis_core::time::{Clock, Moment};
-use portcullis_core::upstream::{Ask, Endpoint, Lease, Permit, Tried};
+use portcullis_core::upstream::{Endpoint, Lease, Permit};
 use tokio::time::Instant;
 
+use self::attempts::Attempts;
 use self::body::{Flow, RequestBody};
-use self::connect::{Connection, UpstreamBody};
-use self::h1::{Head, Outgoing, Relay};
+use self::connect::UpstreamBody;
+use self::h1::Outgoing;
 use self::in_code::{InFlight, Service, ServiceBody};
-use self::send::{Deadlines, Failure, send};
+use self::send::{Deadlines, Failure};
 use crate::live::{Server, Upstream};
+use crate::observe::Metrics;
 
 /// What came back: the head, the body to stream, and what must be settled when the body ends.
 #[derive(Debug)]
@@ -108,6 +110,13 @@ pub(crate) struct Outbound<'u> {
     pub(crate) random: u64,
 }
 
+/// What time it is, and where attempts are counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Meters<'m> {
+    pub(crate) clock: &'m Clock,
+    pub(crate) metrics: &'m Metrics,
+}
+
 /// Picks an endpoint of `upstream` and forwards the request to it.
 ///
 /// # Errors
@@ -117,82 +126,46 @@ pub(crate) async fn forward(
     admitted: &Admitted<'_>,
     upstream: &Upstream,
     outbound: Outbound<'_>,
-    clock: &Clock,
+    meters: Meters<'_>,
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
-    let began = clock.now();
+    let began = meters.clock.now();
     let permit =
         upstream.breaker.permit(began).map_err(|open| Rejection::CircuitOpen { retry_after: open.retry_after })?;
     let Outbound { request, flow, ready, total, key, random } = outbound;
     let deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
-    let mut outcome = match request {
-        Prepared::Server(outgoing) => attempt(upstream, outgoing, flow, deadlines, (key, random), trail).await,
+    let outcome = match request {
+        Prepared::Server(mut outgoing) => {
+            let asked = (&mut outgoing, flow.as_deref());
+            let attempts = Attempts::new(upstream, meters, asked, deadlines, (key, random), trail, permit.is_probe());
+            attempts.run().await.map(|reply| reply.into_answered(upstream, outgoing, flow))
+        }
         Prepared::Service(service, request) => {
+            trail.attempts = 1;
             // Boxed: others need not carry the room for it.
-            Box::pin(ask(service, admitted, *request, flow, deadlines, trail)).await
+            let outcome = Box::pin(ask(service, admitted, *request, flow, deadlines)).await;
+            let outcome = outcome.map(|answered| Answered { took: meters.clock.now().since(began), ..answered });
+            upstream.count(outcome.as_ref().map(Answered::status), meters.metrics);
+            outcome
         }
     };
-    let now = clock.now();
-    if let Ok(answered) = &mut outcome {
-        answered.took = now.since(began);
-    }
-    settle(permit, upstream, &outcome, now);
+    settle(permit, upstream, outcome.as_ref().map(Answered::status), meters.clock.now());
     outcome
 }
 
-/// Tells the breaker how it went: what counts is no answer, or a status in `on`. What the client did counts as nothing.
-fn settle(permit: Permit, upstream: &Upstream, outcome: &Result<Answered, Rejection>, now: Moment) {
-    match outcome {
-        Ok(answered) => permit.settle(!upstream.on.contains(&answered.response.status()), now),
-        Err(rejection) if rejection.fault() == portcullis_core::rejection::Fault::Upstream => {
-            permit.settle(false, now);
-        }
-        Err(_) => drop(permit),
+impl Answered {
+    fn status(&self) -> StatusCode {
+        self.response.status()
     }
 }
 
-async fn attempt(
-    upstream: &Upstream,
-    mut outgoing: Outgoing<RequestBody>,
-    flow: Option<Arc<Flow>>,
-    mut deadlines: Deadlines,
-    choice: (Option<u64>, u64),
-    trail: &mut Trail,
-) -> Result<Answered, Rejection> {
-    let total = deadlines.total;
-    let (lease, mut connection, fresh) = connection(upstream, choice, (deadlines.began, total), trail).await?;
-    if fresh {
-        deadlines.began = Instant::now();
+/// Tells the breaker how it went: what counts is no answer, or a status in `on`. What the client did counts as nothing.
+fn settle(permit: Permit, upstream: &Upstream, outcome: Result<StatusCode, &Rejection>, now: Moment) {
+    match outcome {
+        Ok(status) => permit.settle(!upstream.on.contains(&status), now),
+        Err(rejection) if rejection.fault() == Fault::Upstream => permit.settle(false, now),
+        Err(_) => drop(permit),
     }
-    let server = Server::of(lease.endpoint()).ok_or(Rejection::Internal)?;
-    outgoing.add_host(&server.authority);
-    // Whoever is ready to be read from is read from first, and then all are sent to: a server on this machine that is woken
-    // for one request finds several, and goes to sleep less often (20.6 us a plain request instead of 22.3, the least of seven rounds, for 1,150 instructions more).
-    tokio::task::yield_now().await;
-    let mut outcome = send(&mut connection, &mut outgoing, flow.as_deref(), deadlines).await;
-    // A kept connection that its server has closed meanwhile: silently once more, on a fresh one.
-    if !fresh && matches!(outcome, Err(Failure::Closed)) && outgoing.rewind() {
-        connection = dial(upstream, server, total).await?;
-        deadlines.began = Instant::now();
-        outcome = send(&mut connection, &mut outgoing, flow.as_deref(), deadlines).await;
-    }
-    let Head { response, framing, lasts } = outcome.map_err(Failure::rejection)?;
-    let body = if outgoing.is_over() {
-        connection.end_request(&outgoing, framing, lasts)
-    } else {
-        let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
-        let endpoint = Arc::clone(lease.endpoint());
-        tokio::spawn(async move {
-            if let Some(connection) = relay.run().await
-                && let Some(server) = Server::of(&endpoint)
-            {
-                server.idle.check_in(connection);
-            }
-        });
-        UpstreamBody::relayed(relayed)
-    };
-    let exchange = Exchange::Server { lease };
-    Ok(Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took: Duration::ZERO })
 }
 
 /// The same where the upstream is a service of the embedding program: once, because nobody knows what it did.
@@ -202,9 +175,7 @@ async fn ask(
     mut request: Request<RequestBody>,
     flow: Option<Arc<Flow>>,
     deadlines: Deadlines,
-    trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
-    trail.attempts = 1;
     // As with headers that say who it is: one that was there before is not what the route found.
     match &admitted.identity {
         Some(identity) => drop(request.extensions_mut().insert(Identity::clone(identity))),
@@ -213,42 +184,6 @@ async fn ask(
     let (response, in_flight) = service.ask(request, flow.as_deref(), deadlines).await?;
     let exchange = Exchange::InCode { _in_flight: in_flight };
     Ok(Answered { response: response.map(AnswerBody::InCode), exchange, took: Duration::ZERO })
-}
-
-/// An endpoint and a connection to it; an endpoint that cannot be connected to is passed over while others are left.
-async fn connection(
-    upstream: &Upstream,
-    (key, random): (Option<u64>, u64),
-    (now, total): (Instant, Instant),
-    trail: &mut Trail,
-) -> Result<(Lease, Box<Connection>, bool), Rejection> {
-    let mut tried = Tried::new();
-    let mut last = Rejection::NoEndpoint;
-    while let Some(lease) = upstream.pool.lease(&Ask { key, tried: tried.as_slice(), random }) {
-        let server = Server::of(lease.endpoint()).ok_or(Rejection::Internal)?;
-        trail.attempts = trail.attempts.saturating_add(1);
-        trail.endpoint = Some(Arc::clone(lease.endpoint()));
-        if let Some(connection) = server.idle.check_out(now) {
-            return Ok((lease, connection, false));
-        }
-        match dial(upstream, server, total).await {
-            Ok(connection) => return Ok((lease, connection, true)),
-            Err(rejection) => last = rejection,
-        }
-        // Tried is full after a handful: more dead servers than that are the breaker's business.
-        if !tried.insert(lease.index()) || total <= Instant::now() {
-            break;
-        }
-    }
-    Err(last)
-}
-
-async fn dial(upstream: &Upstream, server: &Server, total: Instant) -> Result<Box<Connection>, Rejection> {
-    let limit = upstream.connect_timeout.min(total.saturating_duration_since(Instant::now()));
-    // Boxed: most requests find a connection, and need not carry the room for making one.
-    let connection = Box::pin(connect::connect(&server.address, limit)).await?;
-    server.idle.note_opened();
-    Ok(connection)
 }
 
 impl Failure {

@@ -26,6 +26,15 @@ pub(crate) struct Deadlines {
     pub(crate) total: Instant,
 }
 
+impl Deadlines {
+    /// How much of the request's own time is left.
+    pub(super) fn total_left(&self, flow: Option<&Flow>) -> Duration {
+        let now = Instant::now();
+        let waited = flow.map_or(Duration::ZERO, |flow| flow.progress().waited(now));
+        (self.total + waited).saturating_duration_since(now)
+    }
+}
+
 /// How an exchange failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -66,10 +75,11 @@ pub(super) fn due(flow: Option<&Flow>, deadlines: Deadlines) -> Instant {
     let progress = flow.progress();
     let total = deadlines.total + progress.waited(Instant::now());
     match progress.done {
-        Some(done) => total.min(done + deadlines.attempt),
+        // Of a request that is sent again the body may have been here before.
+        Some(done) => total.min(done.max(deadlines.began) + deadlines.attempt),
         // The client is bounded by the body's own pause; until it goes on, only look again.
         None if progress.waits_for_client() => Instant::now() + deadlines.send,
-        None => total.min(progress.asked + deadlines.send),
+        None => total.min(progress.asked.max(deadlines.began) + deadlines.send),
     }
 }
 

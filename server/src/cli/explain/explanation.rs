@@ -188,6 +188,8 @@ pub(super) struct Pool {
 pub(super) struct Forward {
     pub(super) method: String,
     pub(super) path: String,
+    /// How often it may be sent again, and after what; null where that is up to the upstream that is chosen.
+    pub(super) retries: Option<String>,
 }
 
 /// What a route does to one header field.

@@ -1,8 +1,9 @@
 //! What answers a request, and what is done to its fields and those of its answer.
 
+use http::Method;
 use portcullis_core::admit::{Admitted, Routed};
 use portcullis_core::headers::HeaderRules;
-use portcullis_core::plan::{Rewrite, Split, Target, UpstreamIndex};
+use portcullis_core::plan::{Retries, RetryOn, Rewrite, Split, Target, Upstream, UpstreamIndex};
 use portcullis_core::rejection::Rejection;
 use portcullis_core::source::Facts;
 
@@ -33,12 +34,14 @@ pub(super) fn fill(
         Target::Split { rewrite, split } => {
             let chosen = if split.sticks(&facts) { pool(config, split.choose(&facts, 0)) } else { None };
             let (shares, why) = (shares(config, split), why(split, &facts));
-            let forward = forward(rewrite, &facts, secrets)?;
+            let forward = forward(rewrite, &facts, None, secrets)?;
             found.target = Some(explanation::Target::Split { shares, total: split.total(), why, chosen, forward });
         }
         Target::Upstream { upstream, rewrite } => {
             let pool = pool(config, *upstream).ok_or(Rejection::Internal)?;
-            found.target = Some(explanation::Target::Upstream { pool, forward: forward(rewrite, &facts, secrets)? });
+            let retries = config.plan.upstreams.get(upstream.0).map(|upstream| retries(upstream, facts.method));
+            let forward = forward(rewrite, &facts, retries, secrets)?;
+            found.target = Some(explanation::Target::Upstream { pool, forward });
         }
         // The enum is not exhaustive for us: what core adds is explained here, or not at all.
         _ => {}
@@ -83,11 +86,33 @@ fn without_query(location: String, facts: &Facts<'_>) -> String {
     own.filter(|rest| rest.ends_with('?')).map(|rest| format!("{rest}…")).unwrap_or(location)
 }
 
-fn forward(rewrite: &Rewrite, facts: &Facts<'_>, secrets: &Secrets) -> Result<Forward, Rejection> {
+fn forward(
+    rewrite: &Rewrite,
+    facts: &Facts<'_>,
+    retries: Option<String>,
+    secrets: &Secrets,
+) -> Result<Forward, Rejection> {
     let target = rewrite.apply(facts)?;
     let query = target.query.filter(|query| !query.is_empty() && Some(&**query) != facts.query);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    Ok(Forward { method: facts.method.to_string(), path: secrets.covered(format!("{}{query}", target.path)) })
+    let path = secrets.covered(format!("{}{query}", target.path));
+    Ok(Forward { method: facts.method.to_string(), path, retries })
+}
+
+/// How often a request with this method may be sent again, and after what.
+fn retries(upstream: &Upstream, method: &Method) -> String {
+    let Retries { attempts, on, .. } = &upstream.retries;
+    let words = [(on.connect, RetryOn::CONNECT), (on.reset, RetryOn::RESET)];
+    let words = words.into_iter().filter(|(is_on, _)| *is_on).map(|(_, word)| word.to_owned());
+    let after: Vec<_> = words.chain(on.statuses.iter().map(|status| status.as_str().to_owned())).collect();
+    if *attempts == 0 || after.is_empty() || upstream.servers.is_empty() {
+        return "none".to_owned();
+    }
+    if !method.is_idempotent() {
+        let unless = if on.connect { " once it was sent" } else { "" };
+        return format!("none{unless}: {method} is not idempotent");
+    }
+    format!("up to {attempts}, after {}", after.join(", "))
 }
 
 /// What the route does to the fields of its requests or answers.

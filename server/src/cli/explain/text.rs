@@ -43,7 +43,10 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
         };
         ("upstream", format!("{}: {}{balance}", pool.name, pool.servers.join(", ")))
     };
-    let forwards = |forward: &Forward| ("forwards", format!("{} {}", forward.method, forward.path));
+    let forwards = |forward: &Forward| {
+        let retries = forward.retries.clone().map(|retries| ("retries", retries));
+        [("forwards", format!("{} {}", forward.method, forward.path))].into_iter().chain(retries)
+    };
     match target {
         None | Some(Target::Respond) => Vec::new(),
         Some(Target::Redirect { location }) => vec![("location", location.clone())],
@@ -51,9 +54,11 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
             let shares =
                 shares.iter().map(|share| ("split", format!("{}: {} of {total}", share.upstream, share.weight)));
             let chosen = chosen.iter().map(pool);
-            shares.chain([("split", why.clone())]).chain(chosen).chain([forwards(forward)]).collect()
+            shares.chain([("split", why.clone())]).chain(chosen).chain(forwards(forward)).collect()
         }
-        Some(Target::Upstream { pool: upstream, forward }) => vec![pool(upstream), forwards(forward)],
+        Some(Target::Upstream { pool: upstream, forward }) => {
+            [pool(upstream)].into_iter().chain(forwards(forward)).collect()
+        }
     }
 }
 

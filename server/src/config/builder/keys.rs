@@ -21,6 +21,7 @@ macro_rules! keys {
             self
         }
     };
+    (@ ratio $(#[$doc:meta])* $name:ident) => { keys!(@@ $(#[$doc])* $name f64); };
     (@ secret $(#[$doc:meta])* $name:ident) => { keys!(@@ $(#[$doc])* $name $crate::config::Secret); };
     (@ text $(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

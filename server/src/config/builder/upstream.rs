@@ -10,6 +10,11 @@ use crate::config::IN_CODE;
 #[must_use]
 pub struct Upstream(pub(super) Table);
 
+/// When a request to an upstream is sent again.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Retries(pub(super) Table);
+
 /// When an upstream is left alone.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -47,10 +52,31 @@ impl Upstream {
         self
     }
 
+    /// When a request is sent again.
+    pub fn retries(mut self, retries: impl FnOnce(Retries) -> Retries) -> Self {
+        self.0.set("retries", retries(Retries::default()).0);
+        self
+    }
+
     /// When it is left alone.
     pub fn breaker(mut self, breaker: impl FnOnce(Breaker) -> Breaker) -> Self {
         self.0.set("breaker", breaker(Breaker::default()).0);
         self
+    }
+}
+
+impl Retries {
+    keys! {
+        /// How often at most; zero: never.
+        count attempts;
+        /// The longest wait before the first retry.
+        duration backoff;
+        /// How many requests may be retries, as a share of those that came.
+        ratio budget;
+        /// After what: "connect", "reset", or a status as text: "502".
+        texts on;
+        /// So many bytes of a body are kept to be sent again.
+        size replay;
     }
 }
 

@@ -11,6 +11,8 @@ use portcullis_core::upstream::{
     Ask, EndpointIndex, EndpointUrl, Hash, LeastRequest, Random, RoundRobin, Scheme, Snapshot, UpstreamPicker,
 };
 
+mod retries;
+
 use super::Problems;
 use crate::config::IN_CODE;
 use crate::config::problem::Problem;
@@ -33,6 +35,7 @@ fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
     let time = |given: &Given<At<Duration>>, default| given.get().map_or(default, |at| at.value);
     let balance = balance(&written.balance, problems);
     let breaker = breaker(written.breaker.get(), problems);
+    let retries = retries::compile(&written.retries, problems);
     let servers = servers(written, problems);
     Some(Upstream {
         balance: balance?,
@@ -40,6 +43,7 @@ fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
         connect_timeout: time(&written.connect_timeout, Duration::from_secs(1)),
         idle_connections: written.idle_connections.get().map_or(64, |at| at.value as usize),
         name: written.name.value.as_str().into(),
+        retries: retries?,
         send_timeout: time(&written.send_timeout, Duration::from_secs(30)),
         servers: servers?,
         timeout: time(&written.timeout, Duration::from_secs(10)),
@@ -167,9 +171,8 @@ fn breaker(written: Option<&Breaker>, problems: &mut Problems) -> Option<Breaker
 fn statuses(list: &At<Vec<Text>>, problems: &mut Problems) -> Option<Box<[StatusCode]>> {
     let mut statuses = Vec::new();
     for text in &list.value {
-        match text.value.parse::<StatusCode>().ok().filter(|status| (400..=599).contains(&status.as_u16())) {
+        match status(text) {
             Some(status) => statuses.push(status),
-            None if text.unset => statuses.push(StatusCode::BAD_GATEWAY),
             None => {
                 let problem =
                     Problem::error(&text.span, format!("`{}` is not a status that means failure", text.shown()));
@@ -178,4 +181,10 @@ fn statuses(list: &At<Vec<Text>>, problems: &mut Problems) -> Option<Box<[Status
         }
     }
     (statuses.len() == list.value.len()).then(|| statuses.into())
+}
+
+/// A status that means failure.
+fn status(text: &Text) -> Option<StatusCode> {
+    let status = text.value.parse().ok().filter(|status: &StatusCode| (400..=599).contains(&status.as_u16()));
+    status.or(text.unset.then_some(StatusCode::BAD_GATEWAY))
 }

@@ -142,6 +142,12 @@ fn form(page: &Page, path: &mut Vec<Step>, taken: &Taken) -> Value {
             "propertyNames": { "pattern": "^[A-Za-z0-9._-]{1,64}$" },
             "additionalProperties": below(page, path, Step::Name),
         }),
+        Taken::Ratio(range) => json!({
+            "anyOf": [
+                { "type": "number", "minimum": range.start(), "maximum": range.end() },
+                { "$ref": "#/$defs/variable" },
+            ],
+        }),
         Taken::Size => json!({ "$ref": "#/$defs/size" }),
         Taken::Text => json!({ "type": "string" }),
         Taken::Unbuilt(harmless) => nothing(*harmless),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::IN_CODE;
 use crate::config::problem::Problem;
-use crate::config::section::{Harmless, Section};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
 
@@ -18,6 +18,7 @@ pub(crate) struct Upstream {
     /// It has no servers, and is to have none.
     pub(crate) in_code: bool,
     pub(crate) name: At<String>,
+    pub(crate) retries: Given<Retries>,
     pub(crate) send_timeout: Given<At<Duration>>,
     pub(crate) servers: Given<At<Vec<Server>>>,
     pub(crate) span: Span,
@@ -26,7 +27,7 @@ pub(crate) struct Upstream {
 
 /// Notes keys that say nothing of a service of the program, which is called and not connected to: somebody meant them to.
 fn idle(section: &Section<'_>) {
-    for key in ["balance", "connect_timeout", "idle_connections"].iter().filter(|key| section.has(key)) {
+    for key in ["balance", "connect_timeout", "idle_connections", "retries"].iter().filter(|key| section.has(key)) {
         let title = format!("`{key}` does nothing here: there are no servers to choose from or connect to");
         section
             .note(Problem::error(&section.key_span(key), title).hint(format!("remove it: `servers` is \"{IN_CODE}\"")));
@@ -65,6 +66,19 @@ pub(crate) struct Server {
     pub(crate) weight: Given<At<u32>>,
 }
 
+/// When a request is sent again.
+#[derive(Debug, Default)]
+pub(crate) struct Retries {
+    pub(crate) attempts: Given<At<u32>>,
+    pub(crate) backoff: Given<At<Duration>>,
+    pub(crate) budget: Given<At<f64>>,
+    pub(crate) on: Given<At<Vec<Text>>>,
+    pub(crate) replay: Given<At<u64>>,
+}
+
+/// The most retries: with the first attempt, as many servers as one request keeps in mind.
+const MOST_RETRIES: u32 = 7;
+
 /// When it is left alone.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -93,6 +107,7 @@ impl Upstream {
             idle_connections: Given::Absent,
             in_code,
             name,
+            retries: Given::Absent,
             send_timeout: absent.clone(),
             servers,
             span,
@@ -102,7 +117,6 @@ impl Upstream {
 
     fn keys(name: At<String>, section: &mut Section<'_>) -> Self {
         section.not_built_yet(&["tls", "health", "eject"]);
-        section.not_built("retries", Harmless::Zero);
         let servers = section.value("servers");
         let in_code = servers.get().is_some_and(|servers| servers.is(IN_CODE));
         if in_code {
@@ -115,6 +129,7 @@ impl Upstream {
             idle_connections: section.integer("idle_connections", 0..=100_000),
             in_code,
             name,
+            retries: section.value("retries").and_then(Retries::read),
             send_timeout: section.duration("send_timeout"),
             servers: servers.and_then(Server::read_all),
             span: section.span.clone(),
@@ -147,6 +162,22 @@ impl Server {
             );
         }
         url.and_then(|url| Given::Value(Self { url, weight }))
+    }
+}
+
+impl Retries {
+    fn read(value: Value<'_>) -> Given<Self> {
+        if value.is_table() {
+            return value.section("`retries`", |section| Self {
+                attempts: section.integer("attempts", 0..=MOST_RETRIES),
+                backoff: section.duration("backoff"),
+                budget: section.ratio("budget", 0.0..=1.0),
+                on: section.texts("on"),
+                replay: section.value("replay").and_then(Value::size),
+            });
+        }
+        let attempts = value.integer(0..=MOST_RETRIES);
+        attempts.and_then(|attempts| Given::Value(Self { attempts: Given::Value(attempts), ..Self::default() }))
     }
 }
 

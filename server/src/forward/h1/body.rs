@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -49,6 +49,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamBody<S> {
         }
     }
 }
+
+impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamBody<S> {
+    /// The same for a body that nobody wants, if all of it is here already.
+    pub(crate) fn finish_if_here(mut self) -> Option<Box<Connection<S>>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..MOST_DISMISSED {
+            match Pin::new(&mut self).poll_frame(&mut cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None) => return self.finish(),
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+/// So many frames of a body that nobody wants are read.
+const MOST_DISMISSED: usize = 4;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Direct<S> {
     /// Whether it ended cleanly: never once it failed.

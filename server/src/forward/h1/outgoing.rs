@@ -20,7 +20,7 @@ use crate::h1::{Lines, push_field};
 
 /// A request that is being sent. Belongs to no connection, so that it can be sent again on another.
 pub(crate) struct Outgoing<B> {
-    /// The head, and then one frame of the body at a time.
+    /// The head, and then one frame of the body at a time; all that were, while it may be sent again.
     bytes: Vec<u8>,
     /// How many of `bytes` were written.
     written: usize,
@@ -30,8 +30,9 @@ pub(crate) struct Outgoing<B> {
     /// Whether a byte was ever written.
     begun: bool,
     state: State,
-    /// Whether it may be sent again although it was sent: its method is safe, and it has no body (RFC 9110, section 9.2).
-    repeatable: bool,
+    /// It may be sent again although it was sent, and is kept for that while it has at most so many bytes: its method is
+    /// idempotent (RFC 9110, section 9.2.2). None when what was sent is gone.
+    most_kept: Option<usize>,
     pub(super) to_head: bool,
     has_host: bool,
     /// The request's fields, emptied: room for the response's.
@@ -58,8 +59,9 @@ enum State {
 }
 
 impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
-    /// The request that `head` begins: with the rest of its head, and `body`. What is left of `parts` is its room for fields.
-    pub(crate) fn new(head: Opening, parts: &mut Parts, body: B) -> Self {
+    /// The request that `head` begins: with the rest of its head, and `body`, of which `replay` bytes may be kept to be sent
+    /// again. What is left of `parts` is its room for fields.
+    pub(crate) fn new(head: Opening, parts: &mut Parts, body: B, replay: usize) -> Self {
         let framing = match body.size_hint().exact() {
             _ if body.is_end_stream() => Framing::None,
             Some(length) => Framing::Length(length),
@@ -78,15 +80,21 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
         lines.push(END);
         let mut fields = std::mem::take(&mut parts.headers);
         fields.clear();
-        let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let fits = match framing {
+            Framing::Chunked => replay > 0,
+            Framing::Length(length) => length <= replay as u64,
+            Framing::None => true,
+        };
+        let bytes = lines.into_bytes();
+        let most_kept = (parts.method.is_idempotent() && fits).then(|| bytes.len().saturating_add(replay));
         Self {
-            bytes: lines.into_bytes(),
+            bytes,
             written: 0,
             body: Some(body).filter(|_| framing != Framing::None),
             framing,
             begun: false,
             state: State::Fresh,
-            repeatable: safe && framing == Framing::None,
+            most_kept,
             to_head: parts.method == Method::HEAD,
             has_host,
             fields,
@@ -131,16 +139,21 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
                     return Poll::Ready(Err(Broken::Closed(kind)));
                 }
                 tracing::debug!(%kind, "an upstream takes no more of a request");
-                self.give_up();
+                self.state = State::Broken;
                 return Poll::Ready(Ok(()));
             }
             if self.body.is_none() {
                 self.state = State::Sent;
                 return Poll::Ready(Ok(()));
             }
-            self.bytes.clear();
-            self.written = 0;
+            if self.most_kept.is_none() {
+                self.bytes.clear();
+                self.written = 0;
+            }
             ready!(self.poll_body(cx)).map_err(Broken::Client)?;
+            if self.most_kept.is_some_and(|most| self.bytes.len() > most) {
+                self.most_kept = None;
+            }
         }
     }
 
@@ -194,8 +207,9 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
         }
     }
 
-    /// Sends no more of it.
+    /// Sends no more of it, and not again.
     pub(crate) fn give_up(&mut self) {
+        self.most_kept = None;
         self.body = None;
         self.state = State::Broken;
     }
@@ -210,15 +224,36 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
         self.state == State::Sent
     }
 
-    /// Prepares it for another connection, after one that closed without an answer; false when it must not go again.
+    /// Whether it may go to another connection: nothing of it was sent, or it is safe to send again and still there.
+    pub(crate) const fn can_repeat(&self) -> bool {
+        !self.begun || self.most_kept.is_some()
+    }
+
+    /// How many bytes of it are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Prepares it for another connection; false when it must not go again.
     pub(crate) fn rewind(&mut self) -> bool {
-        if self.begun && !self.repeatable {
+        if !self.can_repeat() {
             return false;
         }
         self.written = 0;
         self.begun = false;
-        self.state = State::Sending;
+        if self.state != State::Fresh {
+            self.state = State::Sending;
+        }
         true
+    }
+
+    /// It has its answer: what was sent of it is not kept any more, nor what cannot be sent.
+    pub(crate) fn is_answered(&mut self) {
+        self.most_kept = None;
+        if self.state == State::Broken {
+            self.body = None;
+        }
     }
 }
 

@@ -111,7 +111,7 @@ where
     B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
 {
     let (mut parts, body) = request.into_parts();
-    Outgoing::new(Opening::new(&parts), &mut parts, body)
+    Outgoing::new(Opening::new(&parts), &mut parts, body, REPLAY)
 }
 
 pub(super) fn request<B>(method: Method, body: B) -> Request<B> {
@@ -121,6 +121,9 @@ pub(super) fn request<B>(method: Method, body: B) -> Request<B> {
     request.headers_mut().try_insert("host", HeaderValue::from_static("shop.test")).unwrap();
     request
 }
+
+/// So many bytes of a body are kept.
+const REPLAY: usize = 1024;
 
 const DEADLINES: fn() -> Deadlines = || Deadlines {
     began: Instant::now(),
@@ -354,12 +357,12 @@ async fn what_goes_again_on_another_connection() {
     let mut stream = Script::new(&[]);
     assert!(again.poll(&mut stream, &mut Context::from_waker(Waker::noop())).is_ready());
     assert_eq!(stream.written, b"GET /a?b HTTP/1.1\r\nhost: shop.test\r\n\r\n");
-    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+    for method in [Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE] {
+        assert!(closed(method, none()).await.rewind());
+    }
+    for method in [Method::POST, Method::PATCH, Method::from_bytes(b"PURGE").unwrap()] {
         assert!(!closed(method, none()).await.rewind());
     }
-    let (to, body) = fed(Some(5));
-    to.send(Ok("hello".into())).unwrap();
-    assert!(!closed(Method::GET, body).await.rewind(), "it has a body");
 
     // Nothing was sent: whatever it is, with the frame that was taken from its body.
     let (ours, theirs) = duplex(1024);
@@ -374,6 +377,51 @@ async fn what_goes_again_on_another_connection() {
     let mut stream = Script::new(&[]);
     assert!(outgoing.poll(&mut stream, &mut Context::from_waker(Waker::noop())).is_ready());
     assert!(stream.written.ends_with(b"content-length: 5\r\n\r\nhello") && outgoing.is_sent());
+}
+
+/// A body goes again from its beginning, as far as it was kept, and then goes on as it comes.
+#[tokio::test]
+async fn a_body_that_was_kept_goes_again() {
+    let mut cx = Context::from_waker(Waker::noop());
+    for length in [Some(10), None] {
+        let (to, body) = fed(length);
+        to.send(Ok("hello".into())).unwrap();
+        let mut outgoing = outgoing(request(Method::PUT, body));
+        let mut first = Script::new(&[]);
+        assert!(outgoing.poll(&mut first, &mut cx).is_pending());
+        assert!(outgoing.rewind());
+        to.send(Ok("world".into())).unwrap();
+        drop(to);
+        let mut second = Script::new(&[]);
+        assert!(outgoing.poll(&mut second, &mut cx).is_ready());
+        assert!(second.written.starts_with(&first.written) && outgoing.is_sent());
+        let end: &[u8] =
+            if length.is_some() { b"\r\n\r\nhelloworld" } else { b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n" };
+        assert!(second.written.ends_with(end), "{}", second.written.escape_ascii());
+        let mut third = Script::new(&[]);
+        assert!(outgoing.rewind() && outgoing.poll(&mut third, &mut cx).is_ready());
+        assert_eq!(third.written, second.written);
+        outgoing.is_answered();
+        assert!(!outgoing.rewind(), "it has its answer");
+    }
+}
+
+/// What is longer than may be kept is forgotten as it is sent, whether its length was known or not.
+#[tokio::test]
+async fn a_body_that_is_too_long_goes_once() {
+    let mut cx = Context::from_waker(Waker::noop());
+    for length in [Some(3 * REPLAY as u64), None] {
+        let (to, body) = fed(length);
+        let mut outgoing = outgoing(request(Method::PUT, body));
+        let mut sent = Script::new(&[]);
+        for _ in 0..3 {
+            to.send(Ok(vec![b'a'; REPLAY].into())).unwrap();
+            let _ = outgoing.poll(&mut sent, &mut cx);
+        }
+        assert!(!outgoing.can_repeat());
+        assert!(outgoing.held() <= 2 * REPLAY, "{}", outgoing.held());
+        assert!(sent.written.len() > 3 * REPLAY);
+    }
 }
 
 async fn early(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portcullis_core::Rejection;
+
 use super::names::{LimitSeries, NONE, RouteSeries, Series, UpstreamSeries};
 
 /// What one thread counted: plain integers, by number of route, limit and upstream, as far as the thread met them.
@@ -116,12 +118,26 @@ pub(crate) enum AttemptOutcome {
     Timeout,
 }
 
+impl AttemptOutcome {
+    /// How an attempt counts that ended without an answer; none when nothing was attempted, or when it was the client's doing.
+    pub(crate) const fn of(rejection: &Rejection) -> Option<Self> {
+        match rejection {
+            Rejection::ConnectFailed | Rejection::ConnectTimeout => Some(Self::Connect),
+            Rejection::UpstreamReset | Rejection::UpstreamInvalid => Some(Self::Reset),
+            Rejection::UpstreamTimeout => Some(Self::Timeout),
+            _ => None,
+        }
+    }
+}
+
 /// What became of the attempts at one upstream.
 #[derive(Debug, Default)]
 pub(super) struct UpstreamCounts {
     pub(super) attempts: u64,
     /// By [`FAILURES`].
     pub(super) failures: [u64; FAILURES.len()],
+    pub(super) retries: u64,
+    pub(super) retries_refused: u64,
     pub(super) until_head: Histogram,
 }
 
@@ -144,6 +160,8 @@ impl UpstreamCounts {
     fn merge(&mut self, other: &Self) {
         self.attempts += other.attempts;
         add(&mut self.failures, &other.failures);
+        self.retries += other.retries;
+        self.retries_refused += other.retries_refused;
         self.until_head.merge(&other.until_head);
     }
 }

@@ -156,6 +156,14 @@ impl Scrape {
                 failures.map(move |(kind, count)| ([upstream, ("kind", kind)], count))
             }),
         )?;
+        page.counters(
+            ("portcullis_upstream_retries", "Requests that were sent to an upstream again", None),
+            upstreams().map(|(upstream, counts)| ([upstream], counts.retries)),
+        )?;
+        page.counters(
+            ("portcullis_upstream_retries_refused", "Requests not sent again because the budget was used up", None),
+            upstreams().map(|(upstream, counts)| ([upstream], counts.retries_refused)),
+        )?;
         page.histograms(
             (
                 "portcullis_upstream_head",

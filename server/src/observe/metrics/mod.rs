@@ -120,6 +120,16 @@ impl Metrics {
         self.shards.mine().upstream(upstream).attempt(outcome);
     }
 
+    /// Counts a request that is sent again.
+    pub(crate) fn retried(&self, upstream: &UpstreamSeries) {
+        self.shards.mine().upstream(upstream).retries += 1;
+    }
+
+    /// Counts one that would have been, if the budget had allowed it.
+    pub(crate) fn retry_refused(&self, upstream: &UpstreamSeries) {
+        self.shards.mine().upstream(upstream).retries_refused += 1;
+    }
+
     /// Counts a connection that was accepted.
     pub(crate) fn connection_accepted(&self) {
         self.process.connections_accepted.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,264 @@
+//! Attempt after attempt, until one is answered well or nothing more may be tried.
+//!
+//! A request is sent again only when that is safe: when no byte of it was sent before, or when its method is idempotent (RFC
+//! 9110, section 9.2.2) and all that was sent of it is still at hand. Where no connection could be made nobody was asked for anything, and
+//! the request goes on to the next server at no cost. Everything else is a retry: there are only so many for one request, they
+//! are only a share of all requests ([`RetryBudget`]), and each waits for a moment drawn at random. They go to servers that
+//! were not tried, as long as there are any, and all of them together keep the request's one deadline.
+//!
+//! [`RetryBudget`]: portcullis_core::upstream::RetryBudget
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use portcullis_core::Rejection;
+use portcullis_core::plan::RetryOn;
+use portcullis_core::upstream::{Ask, EndpointIndex, Lease, Tried, backoff};
+use tokio::time::Instant;
+
+use super::body::{Flow, RequestBody};
+use super::connect::{self, Connection, UpstreamBody};
+use super::h1::{Head, Outgoing, Relay};
+use super::send::{Deadlines, Failure, send};
+use super::{AnswerBody, Answered, Exchange, Meters, Trail};
+use crate::live::{Server, Upstream};
+
+/// One request on its way through its attempts.
+pub(super) struct Attempts<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) meters: Meters<'a>,
+    pub(super) outgoing: &'a mut Outgoing<RequestBody>,
+    pub(super) flow: Option<&'a Flow>,
+    pub(super) deadlines: Deadlines,
+    /// What the picker may go by.
+    pub(super) key: Option<u64>,
+    pub(super) random: u64,
+    pub(super) trail: &'a mut Trail,
+    tried: Tried,
+    /// Retries that are left: none for a probe, which finds out and does not insist.
+    left: u8,
+    /// Retries so far.
+    retries: u8,
+}
+
+/// A complete head, and what it came over.
+pub(super) struct Reply {
+    head: Head,
+    connection: Box<Connection>,
+    lease: Lease,
+    /// From the attempt's beginning to the complete head.
+    took: Duration,
+}
+
+/// Why a request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Connect,
+    Reset,
+    Status(StatusCode),
+}
+
+impl Reason {
+    /// None where it was answered well, or where no other server would do better.
+    fn of(outcome: &Result<Reply, Rejection>) -> Option<Self> {
+        match outcome {
+            Ok(reply) => Some(Self::Status(reply.status())),
+            Err(Rejection::ConnectFailed | Rejection::ConnectTimeout) => Some(Self::Connect),
+            Err(Rejection::UpstreamReset | Rejection::UpstreamInvalid) => Some(Self::Reset),
+            Err(Rejection::UpstreamTimeout) => Some(Self::Status(StatusCode::GATEWAY_TIMEOUT)),
+            Err(_) => None,
+        }
+    }
+
+    fn is_in(self, on: &RetryOn) -> bool {
+        match self {
+            Self::Connect => on.connect,
+            Self::Reset => on.reset,
+            Self::Status(status) => on.statuses.contains(&status),
+        }
+    }
+}
+
+impl<'a> Attempts<'a> {
+    /// For a request to this upstream.
+    pub(super) fn new(
+        upstream: &'a Upstream,
+        meters: Meters<'a>,
+        (outgoing, flow): (&'a mut Outgoing<RequestBody>, Option<&'a Flow>),
+        deadlines: Deadlines,
+        (key, random): (Option<u64>, u64),
+        trail: &'a mut Trail,
+        is_probe: bool,
+    ) -> Self {
+        let left = if is_probe { 0 } else { upstream.retries.attempts };
+        Self { upstream, meters, outgoing, flow, deadlines, key, random, trail, tried: Tried::new(), left, retries: 0 }
+    }
+
+    /// The head that the client gets.
+    ///
+    /// # Errors
+    /// What the last attempt failed with.
+    pub(super) async fn run(mut self) -> Result<Reply, Rejection> {
+        self.upstream.budget.count(self.meters.clock.now());
+        loop {
+            let outcome = self.once().await;
+            self.upstream.count(outcome.as_ref().map(Reply::status), self.meters.metrics);
+            let Some(wait) = self.again(&outcome) else { return outcome };
+            if let Ok(reply) = outcome {
+                reply.dismiss(self.outgoing);
+            }
+            self.outgoing.rewind();
+            if !wait.is_zero() {
+                // Boxed: hardly a request waits, and need not carry the room for it.
+                Box::pin(tokio::time::sleep(wait)).await;
+            }
+            self.deadlines.began = Instant::now();
+        }
+    }
+
+    /// One attempt.
+    async fn once(&mut self) -> Result<Reply, Rejection> {
+        let began = self.meters.clock.now();
+        let lease = self.pick().ok_or(Rejection::NoEndpoint)?;
+        let server = Server::of(lease.endpoint()).ok_or(Rejection::Internal)?;
+        self.tried.insert(lease.index());
+        self.trail.attempts = self.trail.attempts.saturating_add(1);
+        self.trail.endpoint = Some(Arc::clone(lease.endpoint()));
+        let kept = server.idle.check_out(self.deadlines.began);
+        let fresh = kept.is_none();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.dial(server).await?,
+        };
+        self.outgoing.add_host(&server.authority);
+        // Whoever is ready to be read from is read from first, and then all are sent to: a server on this machine that is woken
+        // for one request finds several, and goes to sleep less often (20.6 us a plain request instead of 22.3, the least of seven rounds, for 1,150 instructions more).
+        tokio::task::yield_now().await;
+        let mut outcome = send(&mut connection, self.outgoing, self.flow, self.deadlines).await;
+        // A kept connection that its server has closed meanwhile: silently once more, on a fresh one.
+        if !fresh && matches!(outcome, Err(Failure::Closed)) && self.outgoing.rewind() {
+            connection = self.dial(server).await?;
+            outcome = send(&mut connection, self.outgoing, self.flow, self.deadlines).await;
+        }
+        let head = outcome.map_err(Failure::rejection)?;
+        Ok(Reply { head, connection, lease, took: self.meters.clock.now().since(began) })
+    }
+
+    /// An endpoint that was not tried, while there is one; then any but the last, and then that one.
+    fn pick(&self) -> Option<Lease> {
+        let lease =
+            |tried: &[EndpointIndex]| self.upstream.pool.lease(&Ask { key: self.key, tried, random: self.random });
+        let tried = self.tried.as_slice();
+        lease(tried).or_else(|| match tried {
+            [] => None,
+            [.., last] => lease(std::slice::from_ref(last)).or_else(|| lease(&[])),
+        })
+    }
+
+    async fn dial(&mut self, server: &Server) -> Result<Box<Connection>, Rejection> {
+        let left = self.deadlines.total_left(self.flow);
+        let limit = self.upstream.connect_timeout.min(left);
+        // Boxed: most requests find a connection, and need not carry the room for making one.
+        let connection = Box::pin(connect::connect(&server.address, limit)).await?;
+        server.idle.note_opened();
+        self.deadlines.began = Instant::now();
+        Ok(connection)
+    }
+
+    /// Whether there is to be another attempt after one that came to this, and after what wait.
+    fn again(&mut self, outcome: &Result<Reply, Rejection>) -> Option<Duration> {
+        let retries = &self.upstream.retries;
+        let reason = Reason::of(outcome)?;
+        if retries.attempts == 0 || !reason.is_in(&retries.on) || !self.outgoing.can_repeat() {
+            return None;
+        }
+        let left = self.deadlines.total_left(self.flow);
+        let tried = self.tried.as_slice().len();
+        let others = tried < Tried::MAX && tried < self.upstream.pool.snapshot().members().len();
+        if reason == Reason::Connect && others {
+            return (!left.is_zero()).then_some(Duration::ZERO);
+        }
+        self.random = redrawn(self.random);
+        let mut wait = backoff(retries.backoff, self.retries.into(), self.random);
+        if let Ok(reply) = outcome
+            && !others
+        {
+            // It may be asked again itself.
+            wait = wait.max(retry_after(reply.head.response.headers())?);
+        }
+        if self.left == 0 || wait >= left {
+            return None;
+        }
+        if !self.upstream.budget.try_spend(self.meters.clock.now()) {
+            self.meters.metrics.retry_refused(&self.upstream.series);
+            return None;
+        }
+        self.left -= 1;
+        self.retries += 1;
+        self.meters.metrics.retried(&self.upstream.series);
+        Some(wait)
+    }
+}
+
+impl Reply {
+    fn status(&self) -> StatusCode {
+        self.head.response.status()
+    }
+
+    /// What is passed on to the client. `outgoing` is what this is the answer to.
+    pub(super) fn into_answered(
+        self,
+        upstream: &Upstream,
+        mut outgoing: Outgoing<RequestBody>,
+        flow: Option<Arc<Flow>>,
+    ) -> Answered {
+        let Self { head: Head { response, framing, lasts }, connection, lease, took } = self;
+        outgoing.is_answered();
+        let body = if outgoing.is_over() {
+            connection.end_request(&outgoing, framing, lasts)
+        } else {
+            let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
+            let endpoint = Arc::clone(lease.endpoint());
+            tokio::spawn(async move {
+                if let Some(connection) = relay.run().await
+                    && let Some(server) = Server::of(&endpoint)
+                {
+                    server.idle.check_in(connection);
+                }
+            });
+            UpstreamBody::relayed(relayed)
+        };
+        let exchange = Exchange::Server { lease };
+        Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took }
+    }
+
+    /// Lets go of an answer that no client will see. Its connection is used again if the rest of it is here already, as it is of
+    /// most errors: a server in trouble need not shake hands for each of them too.
+    fn dismiss(self, outgoing: &Outgoing<RequestBody>) {
+        let Self { head: Head { framing, lasts, .. }, connection, lease, .. } = self;
+        if outgoing.is_sent()
+            && let Some(server) = Server::of(lease.endpoint())
+            && let Some(connection) = connection.end_request(outgoing, framing, lasts).finish_if_here()
+        {
+            server.idle.check_in(connection);
+        }
+    }
+}
+
+/// How long a server asks to be left alone, nothing if it does not; none where it says a date, which is not read: it is farther off
+/// than a retry could wait.
+fn retry_after(fields: &HeaderMap) -> Option<Duration> {
+    let Some(value) = fields.get(RETRY_AFTER) else { return Some(Duration::ZERO) };
+    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The next of the numbers that follow from one (`SplitMix64`: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+/// Generators").
+const fn redrawn(random: u64) -> u64 {
+    let mut mixed = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
