@@ -31,6 +31,8 @@ mod forwarding; // fields added and removed on the way, both ways
 mod retries; // what is sent again, and what never is
 mod rules; // a route's own rules for fields, both ways
 mod splits; // several upstreams on one route
+mod streams; // events reach the client at once, and end with it
+mod upgrades; // tunnels: after an upstream's 101, and not before
 mod upstreams; // balance, broken upstreams, deadlines, the breaker
 
 // What is embedded.

@@ -49,11 +49,11 @@ all! {
         HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
         Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, Params<'_>, PassedOver, PathError,
-        Pattern, PatternError, PatternProblem, Policies, Proto, PseudonymError, Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer,
+        Pattern, PatternError, PatternProblem, Policies, Proto, Protocol, ProtocolError, PseudonymError, Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer,
         Redirect, RedirectTemplate, Rejection, Rendered, Respond, Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
         portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
         SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Tie, TokenSource, TokenSourceError,
-        TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, UpstreamIndex, Verdict, VerifyingKeys, Via;
+        TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, Upgrade, UpstreamIndex, Verdict, VerifyingKeys, Via;
 }
 
 /// What an embedder of the whole gateway holds.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::{Auth, IdentityHeaders};
-use crate::headers::{HeaderRules, TrustedProxies};
+use crate::headers::{HeaderRules, Protocol, TrustedProxies};
 use crate::limit::{Policies, Rule};
 use crate::route::{Pattern, Table};
 use crate::source::{Facts, Source};
@@ -80,6 +80,8 @@ pub struct Route {
     pub target: Target,
     /// The whole request to the response's head, less what was spent waiting for the client's own bytes.
     pub timeout: Duration,
+    /// What its clients may change their connections to; none for nothing.
+    pub upgrade: Box<[Protocol]>,
 }
 
 /// Who may pass.

@@ -19,6 +19,8 @@ use crate::forward::{AnswerBody, Exchange, Trail};
 use crate::listen::watch::Watch;
 use crate::live::Server;
 use crate::observe::{Ending, OpenRecord};
+use crate::stream::Stream;
+use crate::tunnel::Side;
 
 /// A response's body.
 pub(crate) struct Body {
@@ -73,6 +75,12 @@ impl Body {
             AnswerBody::Server(body) => Source::Upstream(body),
         };
         Self { source, tail: Some(tail) }
+    }
+
+    /// The upstream's side of a tunnel and what settles with it, if this is the body of a 101.
+    pub(crate) fn into_tunnel(mut self) -> Option<(Side<Stream>, Box<Tail>)> {
+        let Source::Upstream(body) = std::mem::replace(&mut self.source, Source::Whole(None)) else { return None };
+        body.into_stream().zip(self.tail.take())
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {

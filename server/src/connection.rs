@@ -18,6 +18,8 @@ use crate::observe::{Ending, Observer, Origin};
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) gateway: Arc<State>,
+    /// Another program has it, and hands in one request.
+    pub(crate) is_handed_in: bool,
     /// Who connected; none on a unix socket.
     pub(crate) peer: Option<IpAddr>,
     /// How its requests come.
@@ -59,7 +61,7 @@ impl Connection {
         let current = Mutex::new(Arc::new(gateway.current(gateway.running())));
         let via = gateway.via();
         let introduction = Introduction::new(peer, Proto::Http);
-        Self { gateway, peer, proto: Proto::Http, via, watch, introduction, current }
+        Self { gateway, is_handed_in: false, peer, proto: Proto::Http, via, watch, introduction, current }
     }
 
     /// That of one request which the embedding program hands in.
@@ -67,6 +69,7 @@ impl Connection {
         let Here { current, via } = gateway.here();
         Self {
             gateway: Arc::clone(gateway),
+            is_handed_in: true,
             peer,
             proto,
             via,
@@ -83,15 +86,6 @@ impl Connection {
             *current = Arc::new(self.gateway.current(self.gateway.running()));
         }
         Arc::clone(&current)
-    }
-
-    /// A line and a count for what was refused before there was a request.
-    pub(crate) fn note_refusal(&self, rejection: &Rejection) {
-        let mut record = self.current().observer.open(crate::pass::unknown_method(), Version::HTTP_11);
-        record.client = self.peer;
-        record.status = Some(rejection.status());
-        record.ending = Ending::Rejected(rejection.code());
-        record.origin = Some(Origin::Client);
     }
 
     /// What upstreams are told of a client that asks for `host`; only this connection's requests take the lock.
@@ -144,4 +138,14 @@ impl Introduction {
     pub(crate) fn write(&self, fields: &mut HeaderMap) -> Result<(), HeaderError> {
         self.forwarding.repeat(fields)
     }
+}
+
+/// A line and a count for what `peer` sent that was refused before there was a request.
+pub(crate) fn note_refusal(gateway: &State, peer: Option<IpAddr>, rejection: &Rejection) {
+    let observer = gateway.current(gateway.running()).observer;
+    let mut record = observer.open(crate::pass::unknown_method(), Version::HTTP_11);
+    record.client = peer;
+    record.status = Some(rejection.status());
+    record.ending = Ending::Rejected(rejection.code());
+    record.origin = Some(Origin::Client);
 }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use http::header::{EXPECT, MAX_FORWARDS};
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use portcullis_core::Rejection;
 use portcullis_core::auth::IdentityHeaders;
-use portcullis_core::headers::{self, HeaderError, Proto, Survey, Via};
+use portcullis_core::headers::{self, HeaderError, Proto, Survey, Upgrade, Via};
 use tokio::time::timeout;
 
 use crate::listen::h1::body::ClientBody;
 
 /// What a request's head says to the gateway itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Screened {
     /// The client waits for a 100 before it sends its body.
     pub(crate) expects_continue: bool,
@@ -24,6 +24,8 @@ pub(crate) struct Screened {
     pub(crate) is_for_us: bool,
     /// What was seen of its fields.
     pub(crate) survey: Survey,
+    /// What it would change its connection to. Boxed: hardly a request would.
+    pub(crate) upgrade: Option<Box<Upgrade>>,
 }
 
 /// Refuses what is ambiguous, and removes what a client has no say in; the rest is what every later step reads.
@@ -40,6 +42,9 @@ pub(crate) fn screen(
 ) -> Result<Screened, Rejection> {
     let fields = &mut parts.headers;
     let survey = Survey::of(fields);
+    // Read before it goes. HTTP/1.0 knows no upgrade (RFC 9110, section 7.8), and later versions none by this field.
+    let asks_upgrade = survey.upgrade && parts.version == Version::HTTP_11;
+    let upgrade = if asks_upgrade { Upgrade::of(fields).map(Box::new) } else { None };
     // First what the client names in Connection, then what looks like an identity: after this, every identity header
     // is one that we set (and is set after this, so that no Connection field can have it dropped).
     if survey.hop_by_hop {
@@ -57,7 +62,7 @@ pub(crate) fn screen(
     if parts.uri.scheme_str().is_some_and(|scheme| scheme != proto.as_str()) {
         return Err(Rejection::BadRequest("the target has another scheme than this listener"));
     }
-    let mut screened = Screened { survey, ..Screened::default() };
+    let mut screened = Screened { survey, upgrade, ..Screened::default() };
     if survey.asks {
         via.check(&parts.headers).map_err(refused)?;
         screened.expects_continue = headers::expects_continue(&parts.headers, parts.version).map_err(refused)?;

@@ -106,6 +106,7 @@ mod reload;
 mod respond;
 mod stream;
 mod target;
+mod tunnel;
 mod worker;
 
 pub use gateway::{

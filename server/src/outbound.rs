@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::MutexGuard;
 
-use http::header::HOST;
+use http::header::{CONNECTION, HOST, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Uri, Version};
+use http_body::Body as _;
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::ForwardedClaims;
@@ -80,11 +81,16 @@ pub(crate) fn request(
     admitted: &Admitted<'_>,
     pass: &Pass<'_>,
 ) -> Result<Outgoing<RequestBody>, Rejection> {
+    let upgrade = pass.upgrade(admitted.route, &parts.method, body.is_end_stream());
     let ours = Ours::new(&mut parts, change, admitted, pass)?;
     let mut head = Opening::new(&parts);
     ours.introduction.say(&mut head.lines);
     ours.write(&mut head.lines).map_err(refused)?;
-    Ok(Outgoing::new(head, &mut parts, body, replay))
+    if let Some(upgrade) = &upgrade {
+        head.lines.push_field(&CONNECTION, b"upgrade");
+        head.lines.push_field(&UPGRADE, upgrade.value().as_bytes());
+    }
+    Ok(Outgoing::new(head, &mut parts, body, replay).asking_for(upgrade))
 }
 
 /// The request as a service of the embedding program gets it: with ours among its fields, and with what that program put

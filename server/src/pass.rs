@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Routed};
-use portcullis_core::headers::{Arrival, HeaderRules, RuledFields};
+use portcullis_core::headers::{Arrival, HeaderRules, RuledFields, Upgrade};
 use portcullis_core::limit::Verdict;
 use portcullis_core::plan::Route;
 
@@ -82,6 +82,13 @@ impl<'p> Pass<'p> {
             screened: Screened::default(),
             verdict: None,
         }
+    }
+
+    /// What of its upgrade an upstream is asked for: what its route allows. A request with a body asks for none, because what
+    /// comes behind a 101 must not be taken for the rest of one; nor does one whose connection is somebody else's.
+    pub(crate) fn upgrade(&self, route: &Route, method: &Method, has_no_body: bool) -> Option<Box<Upgrade>> {
+        let asked = self.screened.upgrade.as_ref().filter(|_| has_no_body && !self.connection.is_handed_in)?;
+        asked.among(&route.upgrade, method).map(Box::new)
     }
 
     /// Whether the client left while it was sending its body: nobody is there to be answered, and its leaving is what the

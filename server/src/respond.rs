@@ -4,10 +4,10 @@
 //! cost no map.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use portcullis_core::Rejection;
-use portcullis_core::headers::{self, HeaderError, SetField, Survey};
+use portcullis_core::headers::{self, HeaderError, SetField, Survey, Upgrade};
 use portcullis_core::rejection::Fault;
 
 use crate::body::{Body, Tail};
@@ -50,6 +50,9 @@ pub(crate) fn own(mut pass: Pass<'_>, answer: Own<'_>, said: &mut impl SetField)
 pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered, said: &mut impl SetField) -> Response<Body> {
     let (mut parts, incoming) = answered.response.into_parts();
     let survey = Survey::of(&parts.headers);
+    // A 101 that comes this far was asked for.
+    let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = if switches { Upgrade::of(&parts.headers) } else { None };
     if survey.hop_by_hop && headers::remove_hop_by_hop(&mut parts.headers).is_err() {
         return rejected(pass, &Rejection::UpstreamInvalid, said);
     }
@@ -58,13 +61,31 @@ pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered, said: &mut impl S
     // Only a full map can refuse, and then the answer goes on without.
     let _ = pass.connection.via.append(said, parts.version);
     announce(&mut pass, &mut parts.headers, said);
-    if parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+    if parts.headers.get(CONTENT_TYPE).is_some_and(|kind| is_stream(kind.as_bytes())) {
         pass.connection.watch.answer_is_a_stream();
+    }
+    if let Some(upgrade) = upgrade {
+        let _ = said.set_field(&CONNECTION, &HeaderValue::from_static("upgrade"));
+        let _ = said.set_field(&UPGRADE, upgrade.value());
     }
     rule(&mut pass, &mut parts.headers);
     parts.version = Version::HTTP_11;
     pass.tail.exchange = Some(answered.exchange);
     finish(pass, Response::from_parts(parts, ()), |tail| Body::upstream(incoming, tail))
+}
+
+/// Whether an answer is a stream of events by its media type (RFC 9110, section 8.3.1): its silence says nothing.
+fn is_stream(kind: &[u8]) -> bool {
+    const STREAMS: [&[u8]; 4] =
+        [b"text/event-stream", b"application/json-seq", b"application/ndjson", b"application/x-ndjson"];
+    const GRPC: &[u8] = b"application/grpc";
+    let name = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_grpc = || {
+        name.split_at_checked(GRPC.len()).is_some_and(|(begin, rest)| {
+            begin.eq_ignore_ascii_case(GRPC) && rest.first().is_none_or(|next| matches!(next, b'+' | b'-'))
+        })
+    };
+    STREAMS.iter().any(|stream| name.eq_ignore_ascii_case(stream)) || is_grpc()
 }
 
 /// A fault of ours: the request's future panicked.
@@ -206,4 +227,30 @@ fn ends_connection(rejection: &Rejection) -> bool {
                 | StatusCode::NOT_IMPLEMENTED
                 | StatusCode::HTTP_VERSION_NOT_SUPPORTED
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_known_by_their_media_type() {
+        for stream in [
+            "text/event-stream",
+            "Text/Event-Stream; charset=utf-8",
+            "application/x-ndjson",
+            "application/ndjson ;x",
+            "application/json-seq",
+            "application/grpc",
+            "application/grpc+proto",
+            "application/grpc-web-text",
+        ] {
+            assert!(is_stream(stream.as_bytes()), "{stream}");
+        }
+        for other in
+            ["", ";", "text/event-streams", "text/plain; text/event-stream", "application/json", "application/grpcs"]
+        {
+            assert!(!is_stream(other.as_bytes()), "{other}");
+        }
+    }
 }

@@ -13,6 +13,7 @@
 mod client;
 mod gateway;
 mod message;
+mod stage;
 mod token;
 mod upstream;
 mod wire;
@@ -20,6 +21,7 @@ mod wire;
 pub use client::Client;
 pub use gateway::Gateway;
 pub use message::Message;
+pub use stage::{Peer, Stage};
 pub use token::{SECRET, claims, forge, mint, token};
 pub use upstream::{Reply, Upstream};
 

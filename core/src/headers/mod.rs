@@ -4,6 +4,7 @@
 //! (RFC 9110, section 7.6.1):
 //!
 //! 1. [`TrustedProxies::arrival`]: whom the peer speaks for, if it is believed, before anything is removed;
+//!    the same for [`Upgrade::of`]: what the connection may change to;
 //!    then [`remove_hop_by_hop`] and [`erase_forwarding`]: what ends at this hop, and what only a proxy may say;
 //! 2. [`Via::check`] and [`expects_continue`]: what is refused;
 //! 3. [`Forwarding::write`], [`Via::append`], [`request_id`], [`continue_trace`], identity headers: what we say.
@@ -26,6 +27,7 @@ mod rules;
 mod survey;
 mod trace;
 mod trusted;
+mod upgrade;
 mod via;
 
 pub use expect::expects_continue;
@@ -38,6 +40,7 @@ pub use rules::{HeaderRule, HeaderRules, RuledFields};
 pub use survey::Survey;
 pub use trace::{TraceError, TraceParent, continue_trace};
 pub use trusted::{Arrival, Family, MAX_HOPS, Network, NetworkError, TrustedProxies};
+pub use upgrade::{Protocol, ProtocolError, Upgrade};
 pub use via::{PseudonymError, Via};
 
 /// `keep-alive`

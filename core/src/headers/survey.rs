@@ -14,6 +14,8 @@ pub struct Survey {
     pub asks: bool,
     /// One of `Traceparent`, `Tracestate`.
     pub trace: bool,
+    /// `Upgrade`.
+    pub upgrade: bool,
 }
 
 impl Survey {
@@ -23,12 +25,13 @@ impl Survey {
         for name in headers.keys() {
             let name = name.as_str();
             match name.as_bytes().first() {
-                Some(b'c' | b'k' | b'p' | b'u') => survey.hop_by_hop |= super::hop::is_hop_by_hop(name),
+                Some(b'c' | b'k' | b'p') => survey.hop_by_hop |= super::hop::is_hop_by_hop(name),
                 Some(b'e' | b'm' | b'v') => survey.asks |= matches!(name, "expect" | "max-forwards" | "via"),
                 Some(b't') => {
                     survey.hop_by_hop |= super::hop::is_hop_by_hop(name);
                     survey.trace |= name.starts_with("trace");
                 }
+                Some(b'u') if name == "upgrade" => (survey.hop_by_hop, survey.upgrade) = (true, true),
                 Some(b'x') => survey.asks |= name == "x-request-id",
                 _ => {}
             }
@@ -59,10 +62,10 @@ mod tests {
             "proxy-authorization",
             "te",
             "transfer-encoding",
-            "upgrade",
         ] {
             assert_eq!(survey(name), Survey { hop_by_hop: true, ..Survey::default() }, "{name}");
         }
+        assert_eq!(survey("upgrade"), Survey { hop_by_hop: true, upgrade: true, ..Survey::default() });
         for name in [
             "forwarded",
             "x-forwarded-for",

@@ -153,6 +153,7 @@ fn readings(gateway: &State) -> Readings {
     Readings {
         access_log_dropped: gateway.access().dropped(),
         connections_open: gateway.connections() as u64,
+        tunnels_open: gateway.tunnels() as u64,
         keys: running.keys().collect(),
         limit_keys: store.map_or(0, |store| store.keys as u64),
         limit_overflowed: store.map_or(0, |store| store.overflowed),

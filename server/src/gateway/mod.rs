@@ -25,7 +25,7 @@ pub use self::call::{ResponseBody, ResponseBodyError};
 pub(crate) use self::chance::Chance;
 pub use self::serve::Listener;
 pub use self::service::{Admin, ResponseFuture};
-pub(crate) use self::state::{Place, State};
+pub(crate) use self::state::{OpenTunnel, Place, State};
 use crate::config::{Config, LogSettings};
 pub use crate::forward::body::BodyFailure as RequestBodyError;
 pub use crate::forward::in_code::RequestBody;

@@ -38,6 +38,7 @@ pub(crate) struct State {
     metrics: Arc<Metrics>,
     random: Sharded<StdRng>,
     connections: Arc<AtomicUsize>,
+    tunnels: Arc<AtomicUsize>,
     draining: AtomicBool,
     drain: Notify,
     drained: Arc<Notify>,
@@ -66,6 +67,16 @@ impl Drop for Place {
     }
 }
 
+/// A tunnel's place among those that are open; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenTunnel(Arc<AtomicUsize>);
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl State {
     /// A gateway that runs `config`.
     pub(crate) fn new(config: Config, clock: Clock, access: AccessLog, brought: Brought) -> Arc<Self> {
@@ -90,6 +101,7 @@ impl State {
             metrics,
             random: Sharded::new(|| StdRng::from_rng(&mut seeds)),
             connections: Arc::default(),
+            tunnels: Arc::default(),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
             drained: Arc::default(),
@@ -203,6 +215,17 @@ impl State {
     /// Open client connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
+    }
+
+    /// Counts one more tunnel.
+    pub(crate) fn open_tunnel(&self) -> OpenTunnel {
+        self.tunnels.fetch_add(1, Ordering::Relaxed);
+        OpenTunnel(Arc::clone(&self.tunnels))
+    }
+
+    /// Open tunnels.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.tunnels.load(Ordering::Relaxed)
     }
 
     /// Resolves when draining begins.

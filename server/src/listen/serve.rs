@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::h1::exchanges;
 use super::h1::wire::Wire;
 use super::watch::{Overdue, Patience, Watch, Watched};
-use crate::connection::Connection;
+use crate::connection::{Connection, note_refusal};
 use crate::gateway::State;
 
 /// A head that was never completed gets its answer before the connection closes (RFC 9110, section 15.5.9).
@@ -31,10 +31,18 @@ where
     let connection = Connection::new(Arc::clone(&gateway), client, Arc::clone(&watch));
     let (patience, bounds) = (connection.patience(), connection.bounds());
     let wire = Wire::new(Watched { stream, watch: Arc::clone(&watch) });
-    let overdue = drive(&gateway, &watch, patience, pin!(exchanges(&connection, &wire, bounds))).await;
+    let served = async {
+        let tunnel = exchanges(&connection, &wire, bounds).await;
+        // A tunnel may live for days: it keeps nothing of what requests need, and no old plan.
+        drop(connection);
+        if let Some(tunnel) = tunnel {
+            tunnel.run().await;
+        }
+    };
+    let overdue = drive(&gateway, &watch, patience, pin!(served)).await;
     let mut last: &[u8] = b"";
     if overdue == Some(Overdue::Head) && watch.is_mid_head() {
-        connection.note_refusal(&Rejection::RequestTimeout);
+        note_refusal(&gateway, client, &Rejection::RequestTimeout);
         last = TIMED_OUT;
     }
     // Best effort, and bounded: the client may not read, or may go on sending what nobody wants.
@@ -49,7 +57,7 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Polls the exchanges; after each poll, looks whether one waits for too long. Wakes them when the gateway is draining. None when
 /// they ended by themselves.
-async fn drive(
+pub(crate) async fn drive(
     gateway: &State,
     watch: &Watch,
     patience: Patience,

@@ -22,7 +22,7 @@ pub(crate) struct Patience {
     pub(crate) header: Duration,
     /// A byte of a body, either way.
     pub(crate) body: Duration,
-    /// The same for an event stream.
+    /// The same for an event stream, and for a tunnel.
     pub(crate) stream: Duration,
     /// The time between two requests.
     pub(crate) idle: Duration,
@@ -37,6 +37,8 @@ pub(crate) enum Overdue {
     Head,
     /// The answer's body stalled: cut.
     Body,
+    /// No byte goes through a tunnel either way: cut.
+    Silence,
     /// The client does not take what is there for it: cut.
     Write,
 }
@@ -53,7 +55,8 @@ pub(crate) struct Watch {
     write_since: AtomicU64,
     /// The same for a body the upstream does not go on with.
     body_since: AtomicU64,
-    /// The connection is being cut because a body stalled: [`BY_UPSTREAM`] or [`BY_CLIENT`].
+    /// The connection is being cut because a body stalled, by [`BY_UPSTREAM`] or [`BY_CLIENT`], or a tunnel is silent,
+    /// [`BY_NOBODY`].
     cut: AtomicU8,
     /// There was a request before.
     served: AtomicBool,
@@ -66,6 +69,7 @@ const FRESH_WHEN_DRAINING: Duration = Duration::from_millis(500);
 
 const BY_UPSTREAM: u8 = 1;
 const BY_CLIENT: u8 = 2;
+const BY_NOBODY: u8 = 3;
 
 /// A phase that began since the driver last looked.
 const UNKNOWN: u64 = u64::MAX;
@@ -80,6 +84,8 @@ const HEAD: u8 = 2;
 const BUSY: u8 = 3;
 /// A request was answered before its body had arrived: what comes now is the rest of that body, and no head.
 const LEFTOVER: u8 = 4;
+/// The connection is HTTP no longer; the phase begins anew with every byte.
+const TUNNEL: u8 = 5;
 
 impl Watch {
     pub(crate) fn new() -> Arc<Self> {
@@ -154,6 +160,17 @@ impl Watch {
         }
     }
 
+    /// What comes now is no HTTP.
+    pub(crate) fn tunnel_began(&self) {
+        self.phase.store(TUNNEL, Ordering::Relaxed);
+        self.tunnel_goes_on();
+    }
+
+    /// A byte went through.
+    pub(crate) fn tunnel_goes_on(&self) {
+        self.phase_since.store(self.now(), Ordering::Relaxed);
+    }
+
     /// The answer's body waits for its upstream.
     pub(crate) fn body_waits(&self) {
         if self.body_since.load(Ordering::Relaxed) == 0 {
@@ -171,6 +188,7 @@ impl Watch {
         let by = match why {
             Overdue::Body => BY_UPSTREAM,
             Overdue::Write => BY_CLIENT,
+            Overdue::Silence => BY_NOBODY,
             Overdue::Head | Overdue::Idle => return,
         };
         self.cut.store(by, Ordering::Relaxed);
@@ -183,6 +201,11 @@ impl Watch {
             BY_UPSTREAM => Some(Origin::Upstream),
             _ => None,
         }
+    }
+
+    /// Whether it was cut because nothing went through its tunnel.
+    pub(crate) fn was_silent(&self) -> bool {
+        self.cut.load(Ordering::Relaxed) == BY_NOBODY
     }
 
     /// Whether a head may be on its way that was not read yet: on a new connection, or in parts.
@@ -215,6 +238,7 @@ impl Watch {
             FRESH => Some((at(0, patience.header), Overdue::Idle)),
             HEAD => Some((at(self.since(), patience.header), Overdue::Head)),
             LEFTOVER => Some((at(self.since(), patience.body), Overdue::Idle)),
+            TUNNEL => Some((at(self.since(), patience.stream), Overdue::Silence)),
             phase => {
                 let write = self.write_since.load(Ordering::Relaxed);
                 let body = self.body_since.load(Ordering::Relaxed);

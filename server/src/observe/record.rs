@@ -54,9 +54,9 @@ pub struct Record {
     pub until_head: Option<Duration>,
     /// The status sent, once a head was; of a refused gRPC call the one that others would have got.
     pub status: Option<StatusCode>,
-    /// Bytes of the request's body that arrived.
+    /// Bytes of the request's body that arrived; of a tunnel, those that went to the upstream.
     pub bytes_received: u64,
-    /// Bytes of the response's body that were sent.
+    /// Bytes of the response's body that were sent; of a tunnel, those that went to the client.
     pub bytes_sent: u64,
     /// Why it ended. It begins as [`Ending::ClientGone`], because that is what is true if nobody gets to say more.
     pub ending: Ending,
@@ -107,9 +107,9 @@ impl Record {
     pub fn origin(&self) -> Option<Origin> {
         self.origin.or(match self.ending {
             Ending::ClientGone => Some(Origin::Client),
-            Ending::Panicked => Some(Origin::Gateway),
+            Ending::Panicked | Ending::Stopped => Some(Origin::Gateway),
             Ending::TimedOut | Ending::UpstreamCut => Some(Origin::Upstream),
-            Ending::Complete => None,
+            Ending::ClientClosed | Ending::Complete | Ending::Idle | Ending::UpstreamClosed => None,
             Ending::Rejected(_) => Some(match self.status() {
                 ..500 => Origin::Client,
                 502 | 504 => Origin::Upstream,
@@ -177,16 +177,24 @@ impl BreakerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// The client went away before it had the whole response.
+    /// The client closed a tunnel, and then the upstream did.
+    ClientClosed,
+    /// The client went away before it had the whole response, or broke off a tunnel.
     ClientGone,
     /// The response was sent to its end.
     Complete,
+    /// No byte went through a tunnel for too long.
+    Idle,
     /// The gateway's own code panicked.
     Panicked,
     /// The gateway refused it; the rejection's stable code.
     Rejected(&'static str),
+    /// The gateway stopped, and a tunnel was open when its grace was over.
+    Stopped,
     /// The response's head was sent, and then no byte for too long.
     TimedOut,
+    /// The upstream closed a tunnel, and then the client did.
+    UpstreamClosed,
     /// The response's head was sent, and then the upstream broke off.
     UpstreamCut,
 }
@@ -195,11 +203,15 @@ impl Ending {
     /// The word for it in logs and metrics; the code of a rejection is told beside it.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::ClientClosed => "client-closed",
             Self::ClientGone => "client-gone",
             Self::Complete => "complete",
+            Self::Idle => "idle",
             Self::Panicked => "panicked",
             Self::Rejected(_) => "rejected",
+            Self::Stopped => "stopped",
             Self::TimedOut => "timed-out",
+            Self::UpstreamClosed => "upstream-closed",
             Self::UpstreamCut => "upstream-cut",
         }
     }

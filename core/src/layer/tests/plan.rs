@@ -45,6 +45,7 @@ fn route(name: &str, pattern: &str, access: Access, limits: Vec<Rule>) -> Route 
         response: HeaderRules::default(),
         target: Target::Respond(Respond { body: Bytes::new(), headers: HeaderMap::new(), status: StatusCode::OK }),
         timeout: Duration::from_secs(1),
+        upgrade: Box::default(),
     }
 }
 

@@ -46,6 +46,8 @@ impl Route {
         text strip_prefix;
         /// The whole request, retries included, to the response head.
         duration timeout;
+        /// What clients may change their connections to: "websocket" unless said otherwise.
+        texts upgrade;
         /// The upstream, by name.
         text upstream;
     }
@@ -54,6 +56,11 @@ impl Route {
     pub fn no_max_body_size(mut self) -> Self {
         self.0.set("max_body_size", "off");
         self
+    }
+
+    /// `upgrade = []`: a connection stays HTTP.
+    pub fn no_upgrade(self) -> Self {
+        self.upgrade::<String>([])
     }
 
     /// `limits = []`: none, whatever the defaults are.

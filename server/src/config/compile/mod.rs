@@ -20,6 +20,7 @@ mod split_view;
 mod store;
 mod target;
 mod trusted;
+mod upgrade;
 mod upstream;
 
 use std::path::Path;

@@ -10,7 +10,7 @@ use portcullis_core::route::{Entry, HostPattern, Pattern, Table, Tie};
 use super::access::Verifiers;
 use super::limits::Rules;
 use super::target::Upstreams;
-use super::{Problems, limit_keys, names, rules, server};
+use super::{Problems, limit_keys, names, rules, server, upgrade};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
 use crate::config::schema::limits::Use;
@@ -103,6 +103,7 @@ fn route(
     }
     let limits = limits(context, written, name, (pattern, access.as_ref()), problems);
     let max_body_size = server::body_size(&written.max_body_size, context.max_body_size, problems);
+    let upgrade = upgrade::compile(written, target.as_ref(), &context.upstreams, problems);
     let keeps = written.encoded_slashes.get().is_some_and(|word| word.value == "keep");
     Some(Route {
         access: access?,
@@ -115,6 +116,7 @@ fn route(
         response: response?,
         target: target?,
         timeout: written.timeout.get().map_or(TIMEOUT, |timeout| timeout.value),
+        upgrade: upgrade?,
     })
 }
 
@@ -157,7 +159,7 @@ fn entry(written: &Written, problems: &mut Problems) -> Option<Entry> {
 }
 
 /// Each of a list, without repetitions; none when one is broken.
-fn each<T: PartialEq>(
+pub(super) fn each<T: PartialEq>(
     given: &Given<At<Vec<Text>>>,
     problems: &mut Problems,
     read: impl Fn(&Text, &mut Problems) -> Option<T>,

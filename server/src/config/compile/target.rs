@@ -20,13 +20,18 @@ const WAYS: &str = "`upstream = \"NAME\"`, `split = [{ upstream = \"NAME\", weig
 /// What is known of the upstreams while routes are compiled.
 #[derive(Debug)]
 pub(super) struct Upstreams<'f> {
+    in_code: Vec<bool>,
     names: Vec<&'f At<String>>,
     used: RefCell<BTreeSet<usize>>,
 }
 
 impl<'f> Upstreams<'f> {
     pub(super) fn new(file: &'f File) -> Self {
-        Self { names: file.upstreams.iter().map(|upstream| &upstream.name).collect(), used: RefCell::default() }
+        Self {
+            in_code: file.upstreams.iter().map(|upstream| upstream.in_code).collect(),
+            names: file.upstreams.iter().map(|upstream| &upstream.name).collect(),
+            used: RefCell::default(),
+        }
     }
 
     /// What answers requests of `route`, whose path is `pattern` (none when that is broken).
@@ -83,6 +88,11 @@ impl<'f> Upstreams<'f> {
         None
     }
 
+    /// Whether an upstream is a service of the embedding program.
+    pub(super) fn is_in_code(&self, upstream: UpstreamIndex) -> bool {
+        self.in_code.get(upstream.0).is_some_and(|in_code| *in_code)
+    }
+
     /// Warns of upstreams that no route names.
     pub(super) fn note_unused(&self, problems: &mut Problems) {
         for (index, name) in self.names.iter().enumerate() {
@@ -121,6 +131,11 @@ fn note_alone(route: &Route, answer: &Span, problems: &mut Problems) {
     if let Some(rules) = route.request.get().filter(|rules| !rules.is_empty()) {
         let problem = Problem::error(&rules.span, "a route that answers by itself sends no request");
         problems.note(problem.also(answer, ALONE).hint("fields of the answer are set in `response`"));
+    }
+    if let Some(upgrade) = route.upgrade.get().filter(|upgrade| !upgrade.value.is_empty()) {
+        let problem =
+            Problem::error(&upgrade.span, "a route that answers by itself has nobody to hand a connection to");
+        problems.note(problem.also(answer, ALONE));
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) struct Route {
     pub(crate) split: Given<Split>,
     pub(crate) strip_prefix: Given<Text>,
     pub(crate) timeout: Given<At<Duration>>,
+    pub(crate) upgrade: Given<At<Vec<Text>>>,
     pub(crate) upstream: Given<Text>,
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Respond {
 
 impl Route {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        section.not_built_yet(&["when", "require", "upgrade", "cors", "compose"]);
+        section.not_built_yet(&["when", "require", "cors", "compose"]);
         section.not_built("cache", Harmless::Word("off"));
         Self {
             answers_otherwise: section.has("compose"),
@@ -68,6 +69,7 @@ impl Route {
             split: section.value("split").and_then(Split::read),
             strip_prefix: section.some_text("strip_prefix"),
             timeout: section.duration("timeout"),
+            upgrade: section.texts("upgrade"),
             upstream: section.text("upstream"),
         }
     }

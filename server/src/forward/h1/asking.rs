@@ -36,7 +36,8 @@ where
         Self { connection, outgoing, scanned: 0, interim: 0, interim_bytes: 0 }
     }
 
-    /// Sends what can be sent and reads until the final response's head is there.
+    /// Sends what can be sent and reads until the final response's head is there; a 101 is one only where it answers what
+    /// was asked for.
     ///
     /// # Errors
     /// Any [`Broken`]; [`Broken::Closed`] only when nothing at all came back.
@@ -69,6 +70,8 @@ where
             }
             match parse(unread, &mut self.outgoing.fields, self.outgoing.to_head)? {
                 Parsed::Final(head) => return Ok(Some(head)),
+                Parsed::Switch(head) if self.outgoing.allows(&head) => return Ok(Some(head)),
+                Parsed::Switch(_) => return Err(Broken::Invalid("an upgrade that nobody asked for")),
                 Parsed::Interim(length) => {
                     self.scanned = 0;
                     self.interim += 1;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -37,6 +37,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamBody<S> {
     /// The body of a response whose request goes on, see [`super::relay`].
     pub(crate) fn relayed(relayed: Relayed) -> Self {
         Self(Source::Relayed(relayed))
+    }
+
+    /// What is under a body that is none: the stream behind the head of a 101, and what was read of it already.
+    pub(crate) fn into_stream(self) -> Option<(S, BytesMut)> {
+        match self.0 {
+            Source::Direct(direct) => direct.connection.map(|connection| connection.into_stream()),
+            Source::Relayed(_) => None,
+        }
     }
 
     /// The connection, if its exchange has ended cleanly and another may follow. Bytes behind the end are nobody's.

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -44,6 +44,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
     {
         UpstreamBody::direct(self, framing, lasts && outgoing.is_sent())
+    }
+
+    /// The stream, and what was read of it and not used.
+    pub(super) fn into_stream(self) -> (S, BytesMut) {
+        (self.stream, self.unread.bytes)
     }
 
     /// Whether a connection that waits is open and silent. Closed, or with bytes that nobody asked for, it is of no use

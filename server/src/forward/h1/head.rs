@@ -28,13 +28,15 @@ pub(crate) enum Parsed {
     Interim(usize),
     /// The beginning of a head.
     Partial,
+    /// The head of a 101; it is taken, and what is behind it is HTTP no longer. Whether that was asked for is not looked at.
+    Switch(Head),
 }
 
 /// Parses the head at the front of `unread` and takes it. `fields` is an empty map whose room is used; `to_head`: the
 /// request was a HEAD.
 ///
 /// # Errors
-/// [`Broken::Invalid`] for what is no response, one that switches protocols, or one beyond the bounds.
+/// [`Broken::Invalid`] for what is no response, or one beyond the bounds.
 pub(crate) fn parse(unread: &mut BytesMut, fields: &mut HeaderMap, to_head: bool) -> Result<Parsed, Broken> {
     let mut slots = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut line = httparse::Response::new(&mut []);
@@ -48,7 +50,8 @@ pub(crate) fn parse(unread: &mut BytesMut, fields: &mut HeaderMap, to_head: bool
         Err(_) => return Err(Broken::Invalid("the head")),
     };
     let status = status(line.code)?;
-    if status.is_informational() {
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    if status.is_informational() && !switches {
         unread.advance(length);
         return Ok(Parsed::Interim(length));
     }
@@ -58,7 +61,9 @@ pub(crate) fn parse(unread: &mut BytesMut, fields: &mut HeaderMap, to_head: bool
     let count = place_fields(unread, line.headers, &mut places)?;
     let head = unread.split_to(length).freeze();
     let noted = read_fields(&head, places.get(..count).unwrap_or_default(), fields)?;
-    let (framing, lasts) = noted.conclude(status, version, to_head)?;
+    // A 101 has no body, whatever it says of one (RFC 9110, section 15.2).
+    let (framing, lasts) =
+        if switches { (Framing::Length(0), false) } else { noted.conclude(status, version, to_head)? };
     noted.repair(fields);
     let mut response = Response::new(());
     *response.status_mut() = status;
@@ -67,13 +72,13 @@ pub(crate) fn parse(unread: &mut BytesMut, fields: &mut HeaderMap, to_head: bool
     if let Some(reason) = reason {
         response.extensions_mut().insert(reason);
     }
-    Ok(Parsed::Final(Head { response, framing, lasts }))
+    let head = Head { response, framing, lasts };
+    Ok(if switches { Parsed::Switch(head) } else { Parsed::Final(head) })
 }
 
-/// A status that HTTP has (RFC 9110, section 15), and no switch of protocols: nobody asked for one.
+/// A status that HTTP has (RFC 9110, section 15).
 fn status(code: Option<u16>) -> Result<StatusCode, Broken> {
     match code.map(StatusCode::from_u16) {
-        Some(Ok(StatusCode::SWITCHING_PROTOCOLS)) => Err(Broken::Invalid("an upgrade that nobody asked for")),
         Some(Ok(status)) if status.as_u16() <= 599 => Ok(status),
         _ => Err(Broken::Invalid("the status")),
     }

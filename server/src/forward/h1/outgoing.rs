@@ -8,13 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::{Method, Version};
 use http_body::Body;
+use portcullis_core::headers::Upgrade;
 use tokio::io::AsyncWrite;
 
-use super::Broken;
+use super::{Broken, Head};
 use crate::forward::body::BodyFailure;
 use crate::h1::{Lines, push_field};
 
@@ -35,6 +36,8 @@ pub(crate) struct Outgoing<B> {
     most_kept: Option<usize>,
     pub(super) to_head: bool,
     has_host: bool,
+    /// What the connection may change to.
+    pub(super) upgrade: Option<Box<Upgrade>>,
     /// The request's fields, emptied: room for the response's.
     pub(super) fields: HeaderMap,
 }
@@ -97,8 +100,15 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
             most_kept,
             to_head: parts.method == Method::HEAD,
             has_host,
+            upgrade: None,
             fields,
         }
+    }
+
+    /// The same, after which the upstream may change to another protocol; the head says so already.
+    pub(crate) fn asking_for(mut self, upgrade: Option<Box<Upgrade>>) -> Self {
+        self.upgrade = upgrade;
+        self
     }
 
     /// A request that came without a host (HTTP/1.0 allows it) gets its server's: every upstream sees exactly one.
@@ -217,6 +227,14 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
     /// Whether nothing is left to do: it was sent, or cannot be.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Broken | State::Sent)
+    }
+
+    /// Whether a 101 changes to what it asked for, all of which was sent before (RFC 9110, section 7.8). An upstream that
+    /// speaks HTTP/1.0 cannot.
+    pub(super) fn allows(&self, switch: &Head) -> bool {
+        let is_one = switch.response.version() == Version::HTTP_11 && self.is_sent();
+        let answer = Upgrade::of(switch.response.headers());
+        is_one && self.upgrade.as_ref().zip(answer).is_some_and(|(asked, answer)| answer.answers(asked))
     }
 
     /// Whether all of it was sent.

@@ -91,14 +91,16 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
     /// Encodes the head into `out`, with the fields of `said` behind those of `parts`.
     pub(super) fn new(parts: &Parts, body: B, said: &Lines, reply: Reply, date: &[u8], out: &'o mut Vec<u8>) -> Self {
         out.clear();
-        let bodiless = reply.is_to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+        let bodiless =
+            switches || reply.is_to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match body.size_hint().exact() {
             _ if bodiless => Framing::Length(0),
             Some(length) => Framing::Length(length),
             None if reply.is_old => Framing::UntilClose,
             None => Framing::Chunked,
         };
-        let keeps_length = bodiless && parts.status != StatusCode::NO_CONTENT;
+        let keeps_length = bodiless && !switches && parts.status != StatusCode::NO_CONTENT;
         let says_close = encode(parts, keeps_length, date, out);
         out.extend_from_slice(said.as_bytes());
         let lasts = reply.lasts && framing != Framing::UntilClose && !says_close;
@@ -112,7 +114,9 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
             }
             Framing::UntilClose => {}
         }
-        if !lasts {
+        if switches {
+            // What becomes of the connection is said among the fields.
+        } else if !lasts {
             out.extend_from_slice(b"connection: close\r\n");
         } else if reply.is_old {
             out.extend_from_slice(b"connection: keep-alive\r\n");

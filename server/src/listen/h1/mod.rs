@@ -23,7 +23,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use http::{HeaderMap, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::Empty;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::answer::{Answer, Date, Reply};
@@ -34,9 +36,16 @@ use crate::body::Body;
 use crate::connection::Connection;
 use crate::h1::Lines;
 use crate::proxy;
+use crate::stream::Stream;
+use crate::tunnel::Tunnel;
 
-/// Serves one request after the other until the connection ends: closed by either side, drained, or broken.
-pub(crate) async fn exchanges<S>(connection: &Connection, wire: &Arc<Wire<S>>, bounds: Bounds)
+/// Serves one request after the other until the connection ends: closed by either side, drained, or broken. Or until it goes
+/// on as a tunnel, which is returned.
+pub(crate) async fn exchanges<S>(
+    connection: &Connection,
+    wire: &Arc<Wire<S>>,
+    bounds: Bounds,
+) -> Option<Tunnel<S, Stream>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -49,16 +58,20 @@ where
                 let body = ClientBody::new(wire, framing);
                 // Pinned where it is made: it is large, and never moved.
                 let answering = pin!(proxy::handle(connection, parts, body, &mut room.said));
-                let Some(response) = present(wire, answering).await else { return };
+                let Some(response) = present(wire, answering).await else { return None };
                 (reply, response)
             }
             Err(rejection) => (Reply::last(), proxy::refuse(connection, &rejection, &mut room.said)),
         };
+        if answered.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return switch(connection, wire, reply, answered, &mut room).await;
+        }
         if !send(connection, wire, reply, answered, &mut room).await || !wire.request_over().await {
-            return;
+            return None;
         }
         connection.watch.leftover_ended();
     }
+    None
 }
 
 /// What one exchange leaves to the next, so that it need not be allocated again.
@@ -149,4 +162,23 @@ where
         room.fields = head.headers;
     }
     poll_fn(|cx| answer.poll(wire, cx)).await.unwrap_or(false)
+}
+
+/// Sends a 101. Behind it, what either side has sent already is the first to go through.
+async fn switch<S>(
+    connection: &Connection,
+    wire: &Wire<S>,
+    reply: Reply,
+    response: Response<Body>,
+    room: &mut Room,
+) -> Option<Tunnel<S, Stream>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (head, body) = response.into_parts();
+    let (upstream, tail) = body.into_tunnel()?;
+    let date = room.date.at(connection.gateway.clock());
+    let mut answer = Answer::new(&head, Empty::<Bytes>::new(), &room.said, reply, date, &mut room.out);
+    poll_fn(|cx| answer.poll(wire, cx)).await.ok()?;
+    Some(Tunnel::new(wire.take()?, upstream, tail, connection.gateway.open_tunnel()))
 }

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 use portcullis_core::Rejection;
@@ -67,6 +67,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         side.give_up_body();
         side.stream = None;
         side.unread = Unread::new();
+    }
+
+    /// The stream and what was read of it already: what comes now is no HTTP.
+    pub(super) fn take(&self) -> Option<(S, BytesMut)> {
+        let mut side = self.lock();
+        let unread = std::mem::replace(&mut side.unread, Unread::new());
+        side.stream.take().map(|stream| (stream, unread.bytes))
     }
 
     /// Waits until the present request's body has ended; false when nobody reads it to its end.

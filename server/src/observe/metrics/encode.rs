@@ -104,7 +104,7 @@ impl Scrape {
         page.histograms(
             (
                 "portcullis_request_duration",
-                "From a request's complete head to the end of its response",
+                "From a request's complete head to the end of its response, but for tunnels",
                 &Unit::Seconds,
             ),
             routes().map(|(route, counts)| ([route], &counts.durations)),
@@ -229,6 +229,12 @@ impl Scrape {
     fn process(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let (process, readings) = (&self.process, &self.readings);
         page.gauge("portcullis_connections_open", "Client connections that are open", None, readings.connections_open)?;
+        page.gauge(
+            "portcullis_tunnels_open",
+            "Client connections that were upgraded and are open",
+            None,
+            readings.tunnels_open,
+        )?;
         page.counter("portcullis_connections_accepted", "Client connections accepted", process.connections_accepted)?;
         page.counter(
             "portcullis_connections_refused",

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use portcullis_core::Sharded;
 use portcullis_core::time::{Clock, UnixTime};
 
@@ -94,7 +95,10 @@ impl Metrics {
         counts.endings.add(record.ending.code());
         let route = counts.route(record.route.as_deref());
         route.status(record.status());
-        route.durations.add(total);
+        // How long a tunnel was open says nothing of how fast anything is.
+        if record.status != Some(StatusCode::SWITCHING_PROTOCOLS) {
+            route.durations.add(total);
+        }
         route.bytes_received += record.bytes_received;
         route.bytes_sent += record.bytes_sent;
         if let Ending::Rejected(code) = record.ending {

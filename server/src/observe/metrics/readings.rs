@@ -19,6 +19,8 @@ pub(crate) struct Readings {
     pub limit_overflowed: u64,
     /// Plans in memory: the one in force, and those that connections still have.
     pub plans: u64,
+    /// Client connections that became tunnels and are open.
+    pub tunnels_open: u64,
     /// Every upstream of the plan in force.
     pub upstreams: Vec<UpstreamReading>,
 }
