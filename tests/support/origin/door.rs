@@ -12,7 +12,7 @@ use super::state::{Door, Shared};
 use crate::PATIENCE;
 
 /// How long a connection on this machine may take before its port counts as one that takes nobody.
-const FULL: Duration = Duration::from_millis(200);
+const FULL: Duration = Duration::from_millis(50);
 
 /// A socket on `address` that shares it with others of its kind. Bound and not listening it refuses, and keeps the port.
 pub(super) fn bind(address: SocketAddr) -> Socket {

@@ -90,7 +90,8 @@ impl Shared {
             Fault::Garbage => starve(line, b"SSH-2.0-OpenSSH_9.6\r\n", reader),
             Fault::HalfHead => close(line, b"HTTP/1.1 200 OK\r\ncontent-le"),
             Fault::Hang => starve(line, b"", reader),
-            Fault::HangAfterHead => starve(line, only(half).as_bytes(), reader),
+            Fault::HangAfterHead if request.method() == "HEAD" => send(line, only(half).as_bytes()),
+            Fault::HangAfterHead => starve(line, half.as_bytes(), reader),
             Fault::ResetAfterRequest | Fault::ResetOnAccept | Fault::ResetWithinRequest => {
                 line.reset();
                 Then::End(End::Broken)
