@@ -12,15 +12,15 @@ use super::*;
 
 /// What becomes of a request.
 #[derive(Clone, Copy)]
-pub struct Cell {
-    pub seen: Seen,
+pub(super) struct Cell {
+    pub(super) seen: Seen,
     /// How often a sick server was asked, all of them together.
-    pub asked: usize,
+    pub(super) asked: usize,
 }
 
 /// What the client sees.
 #[derive(Clone, Copy, Debug)]
-pub enum Seen {
+pub(super) enum Seen {
     /// The head of a sick server's answer, and a body that visibly breaks off.
     Cut,
     /// A healthy server's answer.
@@ -34,8 +34,8 @@ pub enum Seen {
 }
 
 /// What becomes of requests at one fault: of GET, HEAD, PUT, and of those that go once: POST, and a PUT that is too long to be kept.
-pub struct Row {
-    pub fault: Fault,
+pub(super) struct Row {
+    pub(super) fault: Fault,
     one: [Cell; 4],
     all: [Cell; 4],
 }
@@ -76,7 +76,7 @@ const SHORT: Duration = Duration::from_millis(5);
 
 /// Everything that can be wrong, but for [`Fault::StaleConnections`] and [`Fault::Step`], which have tests of their own.
 #[rustfmt::skip]
-pub static ROWS: std::sync::LazyLock<Vec<Row>> = std::sync::LazyLock::new(|| vec![
+pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| vec![
     //   the fault                                  one of three has it                  all three have it
     row(Fault::Healthy,                             same(WHOLE),                         same(WHOLE)),
     row(Fault::Refuse,                              same(elsewhere(0)),                  same(error(502, 0))),
@@ -113,31 +113,31 @@ impl Row {
         if sick == Sick::All { &self.all } else { &self.one }
     }
 
-    pub fn get(&self, sick: Sick) -> Cell {
+    pub(super) fn get(&self, sick: Sick) -> Cell {
         self.cells(sick)[0]
     }
 
-    pub fn head(&self, sick: Sick) -> Cell {
+    pub(super) fn head(&self, sick: Sick) -> Cell {
         self.cells(sick)[1]
     }
 
-    pub fn put(&self, sick: Sick) -> Cell {
+    pub(super) fn put(&self, sick: Sick) -> Cell {
         self.cells(sick)[2]
     }
 
-    pub fn once(&self, sick: Sick) -> Cell {
+    pub(super) fn once(&self, sick: Sick) -> Cell {
         self.cells(sick)[3]
     }
 
     /// Whether a deadline has to pass.
-    pub fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         matches!(self.fault, Fault::BlackHole | Fault::Hang | Fault::HangAfterHead)
     }
 }
 
 impl Seen {
     /// Compares it with the answer to `method`; `sick` are the names of the servers that have the fault.
-    pub fn check(self, method: &str, answer: Option<&Message>, sick: &str, what: &str) {
+    pub(super) fn check(self, method: &str, answer: Option<&Message>, sick: &str, what: &str) {
         let answer = answer.unwrap_or_else(|| panic!("no answer, {what}"));
         let (status, whole) = (answer.status(), answer.complete);
         let by = answer.get("x-origin").map(|name| sick.contains(name));
