@@ -127,6 +127,24 @@ impl Run {
         self.origins.iter().for_each(|origin| origin.set(Fault::Healthy));
     }
 
+    /// The load and the faults, for so long or for so many requests.
+    fn load(&self, seconds: Option<Duration>) -> Vec<Asked> {
+        let began = Clock::system().now();
+        thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || self.ask(number))).collect();
+            scope.spawn(|| self.break_things());
+            let goes_on = || match seconds {
+                Some(seconds) => Clock::system().now().since(began) < seconds,
+                None => self.asked.load(Ordering::SeqCst) < REQUESTS,
+            };
+            while goes_on() && !clients.iter().any(thread::ScopedJoinHandle::is_finished) {
+                thread::park_timeout(Duration::from_millis(5));
+            }
+            self.over.store(true, Ordering::SeqCst);
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        })
+    }
+
     /// Asks until it is over.
     fn ask(&self, number: usize) -> Vec<Asked> {
         let mut dice = Dice::new(self.seed + 1 + number as u64);
@@ -217,23 +235,7 @@ fn two_of_three_fail_and_nobody_is_told_but_who_must_be() {
     let (asked, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let run = Run { address, origins, seed, asked, over, phase: RwLock::new(()) };
     let began = Clock::system().now();
-    let asked: Vec<Asked> = thread::scope(|scope| {
-        let run = &run;
-        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || run.ask(number))).collect();
-        scope.spawn(|| run.break_things());
-        loop {
-            let goes_on = match seconds {
-                Some(seconds) => Clock::system().now().since(began) < seconds,
-                None => run.asked.load(Ordering::SeqCst) < REQUESTS,
-            };
-            if !goes_on || clients.iter().any(thread::ScopedJoinHandle::is_finished) {
-                break;
-            }
-            thread::park_timeout(Duration::from_millis(5));
-        }
-        run.over.store(true, Ordering::SeqCst);
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-    });
+    let asked = run.load(seconds);
 
     // No more than the gateway keeps idle is open, at either end, and nothing is under way.
     eventually("nothing is in flight", || {
