@@ -64,7 +64,7 @@ fn a_file_that_is_missing_is_waited_for() {
 }
 
 /// O03: descriptors and threads of a process.
-fn held(process: u32) -> (u32, u32) {
+pub(crate) fn held(process: u32) -> (u32, u32) {
     let count = |what: &str| u32::try_from(fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count()).unwrap();
     (count("fd"), count("task"))
 }

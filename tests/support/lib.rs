@@ -1,4 +1,4 @@
-//! What the tests stand on: a gateway on a free port, upstreams that do as they are told, a client that sends raw bytes, and
+//! What the tests stand on: a gateway on a free port, upstreams that do as they are told, origins that fail as they are told, a client that sends raw bytes, and
 //! tokens, good and bad. All of it blocking and plain: a test reads like a conversation on the wire.
 #![allow(
     clippy::unwrap_used,
@@ -11,16 +11,22 @@
 )]
 
 mod client;
+mod dice;
 mod gateway;
 mod message;
+mod origin;
 mod stage;
 mod token;
 mod upstream;
 mod wire;
 
 pub use client::Client;
+pub use dice::Dice;
 pub use gateway::Gateway;
 pub use message::Message;
+pub use origin::Origin;
+pub use origin::arrival::{Arrival, Digest, End, MARKER};
+pub use origin::fault::{Delays, Fault};
 pub use stage::{Peer, Stage};
 pub use token::{SECRET, claims, forge, mint, token};
 pub use upstream::{Reply, Upstream};

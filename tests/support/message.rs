@@ -18,15 +18,7 @@ pub struct Message {
 impl Message {
     /// Reads one message; none when the connection ends before one begins. `bodiless` for responses to HEAD.
     pub fn read(from: &mut impl BufRead, bodiless: bool) -> Option<Self> {
-        let mut message = Self { start: line(from)?, complete: true, ..Self::default() };
-        loop {
-            let line = line(from)?;
-            if line.is_empty() {
-                break;
-            }
-            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
-            message.fields.push((name.to_owned(), value.trim().to_owned()));
-        }
+        let mut message = Self::read_head(from)?;
         let status = message.status();
         if bodiless || status == 204 || status == 304 || (100..200).contains(&status) {
             return Some(message);
@@ -35,7 +27,21 @@ impl Message {
         Some(message)
     }
 
-    fn read_body(&mut self, from: &mut impl BufRead) {
+    /// Reads one message up to its body; none when the connection ends before that.
+    pub(crate) fn read_head(from: &mut impl BufRead) -> Option<Self> {
+        let mut message = Self { start: line(from)?, complete: true, ..Self::default() };
+        loop {
+            let line = line(from)?;
+            if line.is_empty() {
+                return Some(message);
+            }
+            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+            message.fields.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+
+    /// Reads the body of a message whose head was read.
+    pub(crate) fn read_body(&mut self, from: &mut impl BufRead) {
         if self.get("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
             self.complete = self.read_chunks(from).is_some();
         } else if let Some(length) = self.get("content-length").and_then(|length| length.parse::<u64>().ok()) {
