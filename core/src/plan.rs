@@ -171,6 +171,16 @@ pub struct Respond {
     pub status: StatusCode,
 }
 
+/// What answers in place of an upstream that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fallback {
+    /// The gateway, with a fixed response.
+    Respond(Respond),
+    /// Another upstream, where the request can still be sent. Whatever stands in for that one stands in for nobody else.
+    Upstream(UpstreamIndex),
+}
+
 /// A named upstream as configured; its pool, breaker and connections live elsewhere and outlive the plan.
 #[derive(Debug)]
 pub struct Upstream {
@@ -180,6 +190,8 @@ pub struct Upstream {
     pub breaker: BreakerSettings,
     /// How long a connection may take; over it 504.
     pub connect_timeout: Duration,
+    /// What answers when this one has failed, as its breaker counts, or is not asked.
+    pub fallback: Option<Fallback>,
     /// Idle connections kept for each server, all workers together.
     pub idle_connections: usize,
     /// Its name.

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use portcullis_core::Rejection;
 use portcullis_core::auth::Auth;
 use portcullis_core::plan::{self, BreakerSettings, Plan, Retries};
+use portcullis_core::rejection::Fault;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{Breaker, Endpoint, EndpointUrl, Member, Pool, RetryBudget, Scheme, Snapshot};
 
@@ -171,6 +172,14 @@ impl Upstream {
             series: ground.metrics.upstream(&spec.name),
             service: ground.brought.service(&spec.name),
             timeout: spec.timeout,
+        }
+    }
+
+    /// Whether it has failed a request that came to this: no answer, or one with a status in `on`. What the client did is no failure.
+    pub(crate) fn has_failed(&self, outcome: Result<StatusCode, &Rejection>) -> bool {
+        match outcome {
+            Ok(status) => self.on.contains(&status),
+            Err(rejection) => rejection.fault() == Fault::Upstream,
         }
     }
 

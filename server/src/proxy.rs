@@ -12,14 +12,14 @@ use http::{HeaderMap, Response, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Head};
 use portcullis_core::headers::SetField;
-use portcullis_core::plan::UpstreamIndex;
+use portcullis_core::plan::{Fallback, UpstreamIndex};
 use portcullis_core::rejection::is_grpc;
 use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::connection::Connection;
 use crate::forward::body::RequestBody;
-use crate::forward::{Answered, Meters, Outbound, Prepared, forward};
+use crate::forward::{Answered, Meters, Outbound, Prepared, Times, forward};
 use crate::inbound;
 use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;
@@ -116,8 +116,7 @@ impl<'p> Pass<'p> {
             Next::Own(own) => return Ok(Passed::Own(own)),
             Next::Upstream(upstream, change) => (upstream, change),
         };
-        let answered = self.forward(&admitted, upstream, parts, change).await?;
-        Ok(Passed::Upstream(answered))
+        self.forward(&admitted, upstream, parts, change).await
     }
 
     /// Steps 5 and 6.
@@ -127,8 +126,14 @@ impl<'p> Pass<'p> {
         upstream: UpstreamIndex,
         parts: Box<Parts>,
         change: Change,
-    ) -> Result<Answered, Rejection> {
-        let upstream = self.running.upstreams.get(upstream.0).ok_or(Rejection::Internal)?;
+    ) -> Result<Passed<'p>, Rejection> {
+        let fallback = self.running.plan.upstreams.get(upstream.0).and_then(|upstream| upstream.fallback.as_ref());
+        let running = |upstream: UpstreamIndex| self.running.upstreams.get(upstream.0);
+        let upstream = running(upstream).ok_or(Rejection::Internal)?;
+        let another = match fallback {
+            Some(Fallback::Upstream(another)) => running(*another),
+            _ => None,
+        };
         // A body that does not fit stays in its place: it is discarded before the answer.
         inbound::fits(self.body.as_ref().ok_or(Rejection::Internal)?, admitted.route.max_body_size)?;
         let body = self.body.take().ok_or(Rejection::Internal)?;
@@ -148,17 +153,25 @@ impl<'p> Pass<'p> {
         let outbound = Outbound {
             request,
             flow,
-            ready,
-            total: ready + admitted.route.timeout,
-            random: self.chance.endpoint,
-            key: self.key,
+            times: Times { ready, total: ready + admitted.route.timeout },
+            choice: (self.key, self.chance.endpoint),
         };
         let gateway = &self.connection.gateway;
         let meters = Meters { clock: gateway.clock(), metrics: gateway.metrics() };
         self.tail.record.upstream = Some(Arc::clone(&upstream.series));
-        let answered = forward(admitted, upstream, outbound, meters, &mut self.tail.trail).await?;
+        let outcome = forward(admitted, (upstream, another), outbound, meters, &mut self.tail.trail).await;
+        if let Some(another) = another.filter(|_| self.tail.trail.fell_back) {
+            self.tail.record.upstream = Some(Arc::clone(&another.series));
+        }
+        if let Some(Fallback::Respond(answer)) = fallback
+            && upstream.has_failed(outcome.as_ref().map(|answered| answered.response.status()))
+        {
+            meters.metrics.fell_back(&upstream.series);
+            return Ok(Passed::Own(Own::Respond(answer)));
+        }
+        let answered = outcome?;
         self.tail.record.until_head = Some(answered.took);
-        Ok(answered)
+        Ok(Passed::Upstream(answered))
     }
 }
 

@@ -203,7 +203,7 @@ impl<'a> Attempts<'a> {
 }
 
 impl Reply {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         self.head.response.status()
     }
 
@@ -236,7 +236,7 @@ impl Reply {
 
     /// Lets go of an answer that no client will see. Its connection is used again if the rest of it is here already, as it is of
     /// most errors: a server in trouble need not shake hands for each of them too.
-    fn dismiss(self, outgoing: &Outgoing<RequestBody>) {
+    pub(super) fn dismiss(self, outgoing: &Outgoing<RequestBody>) {
         let Self { head: Head { framing, lasts, .. }, connection, lease, .. } = self;
         if outgoing.is_sent()
             && let Some(server) = Server::of(lease.endpoint())

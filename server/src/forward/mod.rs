@@ -18,12 +18,11 @@ use http::{Request, Response, StatusCode};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::Identity;
-use portcullis_core::rejection::Fault;
 use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{Endpoint, Lease, Permit};
 use tokio::time::Instant;
 
-use self::attempts::Attempts;
+use self::attempts::{Attempts, Reply};
 use self::body::{Flow, RequestBody};
 use self::connect::UpstreamBody;
 use self::h1::Outgoing;
@@ -82,6 +81,8 @@ impl Exchange {
 pub(crate) struct Trail {
     /// Attempts, connections that failed included.
     pub(crate) attempts: u8,
+    /// The attempts since were at another upstream.
+    pub(crate) fell_back: bool,
     /// The endpoint that was tried last.
     pub(crate) endpoint: Option<Arc<Endpoint>>,
 }
@@ -100,14 +101,34 @@ pub(crate) enum Prepared<'u> {
 pub(crate) struct Outbound<'u> {
     pub(crate) request: Prepared<'u>,
     pub(crate) flow: Option<Arc<Flow>>,
+    pub(crate) times: Times,
+    /// What the picker may go by, and randomness for it.
+    pub(crate) choice: (Option<u64>, u64),
+}
+
+/// When a request was ready, and by when it must be answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
     /// When it was ready to be sent.
     pub(crate) ready: Instant,
     /// When the request as a whole must have its head.
     pub(crate) total: Instant,
-    /// What the picker may go by.
-    pub(crate) key: Option<u64>,
-    /// Randomness for the picker.
-    pub(crate) random: u64,
+}
+
+impl Times {
+    /// The deadlines where this upstream is asked.
+    fn of(self, upstream: &Upstream) -> Deadlines {
+        let Self { ready, total } = self;
+        Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total }
+    }
+}
+
+/// What any of a request's upstreams is asked by.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    flow: Option<&'a Flow>,
+    times: Times,
+    choice: (Option<u64>, u64),
 }
 
 /// What time it is, and where attempts are counted.
@@ -117,73 +138,98 @@ pub(crate) struct Meters<'m> {
     pub(crate) metrics: &'m Metrics,
 }
 
-/// Picks an endpoint of `upstream` and forwards the request to it.
+/// Picks an endpoint of `upstream` and forwards the request to it; to `another` if that has failed, or is not asked, and nothing is
+/// done twice by it.
 ///
 /// # Errors
 /// 503 while the breaker is open or when no endpoint is left, 502 and 504 as `portcullis_core::Rejection` names them, and
 /// the client's own failures of its body.
 pub(crate) async fn forward(
     admitted: &Admitted<'_>,
-    upstream: &Upstream,
+    (upstream, another): (&Upstream, Option<&Upstream>),
     outbound: Outbound<'_>,
     meters: Meters<'_>,
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
-    let began = meters.clock.now();
-    let permit =
-        upstream.breaker.permit(began).map_err(|open| Rejection::CircuitOpen { retry_after: open.retry_after })?;
-    let Outbound { request, flow, ready, total, key, random } = outbound;
-    let deadlines = Deadlines { began: ready, attempt: upstream.timeout, send: upstream.send_timeout, total };
-    let outcome = match request {
+    let Outbound { request, flow, times, choice } = outbound;
+    match request {
         Prepared::Server(mut outgoing) => {
-            let asked = (&mut outgoing, flow.as_deref());
-            let attempts = Attempts::new(upstream, meters, asked, deadlines, (key, random), trail, permit.is_probe());
-            attempts.run().await.map(|reply| reply.into_answered(upstream, outgoing, flow))
+            let asked = Asked { flow: flow.as_deref(), times, choice };
+            let outcome = ask(upstream, &mut outgoing, asked, meters, trail).await;
+            let failed = upstream.has_failed(outcome.as_ref().map(Reply::status));
+            let Some(another) = another.filter(|_| failed && outgoing.can_repeat()) else {
+                return outcome.map(|reply| reply.into_answered(upstream, outgoing, flow));
+            };
+            meters.metrics.fell_back(&upstream.series);
+            trail.fell_back = true;
+            if let Ok(reply) = outcome {
+                reply.dismiss(&outgoing);
+            }
+            outgoing.rewind();
+            let asked = Asked { times: Times { ready: Instant::now(), ..times }, ..asked };
+            // Boxed: hardly a request comes here, and others need not carry the room for it.
+            let outcome = Box::pin(ask(another, &mut outgoing, asked, meters, trail)).await;
+            outcome.map(|reply| reply.into_answered(another, outgoing, flow))
         }
+        // Boxed: others need not carry the room for it.
         Prepared::Service(service, request) => {
-            trail.attempts = 1;
-            // Boxed: others need not carry the room for it.
-            let outcome = Box::pin(ask(service, admitted, *request, flow, deadlines)).await;
-            let outcome = outcome.map(|answered| Answered { took: meters.clock.now().since(began), ..answered });
-            upstream.count(outcome.as_ref().map(Answered::status), meters.metrics);
-            outcome
+            Box::pin(call(service, upstream, admitted, *request, (flow, times), meters, trail)).await
         }
-    };
-    settle(permit, upstream, outcome.as_ref().map(Answered::status), meters.clock.now());
+    }
+}
+
+/// Asks the servers of one upstream, if its breaker lets us.
+async fn ask(
+    upstream: &Upstream,
+    outgoing: &mut Outgoing<RequestBody>,
+    asked: Asked<'_>,
+    meters: Meters<'_>,
+    trail: &mut Trail,
+) -> Result<Reply, Rejection> {
+    let permit = upstream.breaker.permit(meters.clock.now())?;
+    let deadlines = asked.times.of(upstream);
+    let attempts =
+        Attempts::new(upstream, meters, (outgoing, asked.flow), deadlines, asked.choice, trail, permit.is_probe());
+    let outcome = attempts.run().await;
+    settle(permit, upstream, outcome.as_ref().map(Reply::status), meters.clock.now());
     outcome
 }
 
-impl Answered {
-    fn status(&self) -> StatusCode {
-        self.response.status()
-    }
-}
-
-/// Tells the breaker how it went: what counts is no answer, or a status in `on`. What the client did counts as nothing.
-fn settle(permit: Permit, upstream: &Upstream, outcome: Result<StatusCode, &Rejection>, now: Moment) {
-    match outcome {
-        Ok(status) => permit.settle(!upstream.on.contains(&status), now),
-        Err(rejection) if rejection.fault() == Fault::Upstream => permit.settle(false, now),
-        Err(_) => drop(permit),
-    }
-}
-
 /// The same where the upstream is a service of the embedding program: once, because nobody knows what it did.
-async fn ask(
+async fn call(
     service: &Service,
+    upstream: &Upstream,
     admitted: &Admitted<'_>,
     mut request: Request<RequestBody>,
-    flow: Option<Arc<Flow>>,
-    deadlines: Deadlines,
+    (flow, times): (Option<Arc<Flow>>, Times),
+    meters: Meters<'_>,
+    trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
+    let began = meters.clock.now();
+    let permit = upstream.breaker.permit(began)?;
+    trail.attempts = 1;
     // As with headers that say who it is: one that was there before is not what the route found.
     match &admitted.identity {
         Some(identity) => drop(request.extensions_mut().insert(Identity::clone(identity))),
         None => drop(request.extensions_mut().remove::<Identity>()),
     }
-    let (response, in_flight) = service.ask(request, flow.as_deref(), deadlines).await?;
+    let outcome = service.ask(request, flow.as_deref(), times.of(upstream)).await;
+    let status = outcome.as_ref().map(|(response, _)| response.status());
+    upstream.count(status, meters.metrics);
+    let now = meters.clock.now();
+    settle(permit, upstream, status, now);
+    let (response, in_flight) = outcome?;
     let exchange = Exchange::InCode { _in_flight: in_flight };
-    Ok(Answered { response: response.map(AnswerBody::InCode), exchange, took: Duration::ZERO })
+    Ok(Answered { response: response.map(AnswerBody::InCode), exchange, took: now.since(began) })
+}
+
+/// Tells the breaker how it went. What the client did counts as nothing.
+fn settle(permit: Permit, upstream: &Upstream, outcome: Result<StatusCode, &Rejection>, now: Moment) {
+    match outcome {
+        _ if upstream.has_failed(outcome) => permit.settle(false, now),
+        Ok(_) => permit.settle(true, now),
+        Err(_) => drop(permit),
+    }
 }
 
 impl Failure {

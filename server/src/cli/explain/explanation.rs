@@ -181,6 +181,8 @@ pub(super) struct Pool {
     pub(super) name: String,
     pub(super) servers: Vec<String>,
     pub(super) balance: String,
+    /// What answers when it has failed; null where nothing does.
+    pub(super) fallback: Option<String>,
 }
 
 /// What an upstream is asked for; the client's own query is not shown.

@@ -3,7 +3,7 @@
 use http::Method;
 use portcullis_core::admit::{Admitted, Routed};
 use portcullis_core::headers::HeaderRules;
-use portcullis_core::plan::{Retries, RetryOn, Rewrite, Split, Target, Upstream, UpstreamIndex};
+use portcullis_core::plan::{Fallback, Retries, RetryOn, Rewrite, Split, Target, Upstream, UpstreamIndex};
 use portcullis_core::rejection::Rejection;
 use portcullis_core::source::Facts;
 
@@ -77,6 +77,11 @@ fn pool(config: &Config, upstream: UpstreamIndex) -> Option<Pool> {
             servers => servers.iter().map(|server| server.url.to_string()).collect(),
         },
         balance: upstream.balance.name.to_string(),
+        fallback: upstream.fallback.as_ref().map(|fallback| match fallback {
+            Fallback::Respond(answer) => format!("a fixed answer, {}", answer.status.as_u16()),
+            Fallback::Upstream(another) => config.plan.upstream_name(*another).to_owned(),
+            _ => "something else".to_owned(),
+        }),
     })
 }
 

@@ -41,7 +41,8 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
             [only] if only == IN_CODE => String::new(),
             _ => format!(" ({})", pool.balance),
         };
-        ("upstream", format!("{}: {}{balance}", pool.name, pool.servers.join(", ")))
+        let fallback = pool.fallback.as_ref().map(|fallback| format!("; if it fails: {fallback}")).unwrap_or_default();
+        ("upstream", format!("{}: {}{balance}{fallback}", pool.name, pool.servers.join(", ")))
     };
     let forwards = |forward: &Forward| {
         let retries = forward.retries.clone().map(|retries| ("retries", retries));

@@ -88,9 +88,7 @@ impl Route {
 
     /// Answers by itself.
     pub fn respond(mut self, status: u32, respond: impl FnOnce(Respond) -> Respond) -> Self {
-        let mut table = Table::default();
-        table.set("status", status);
-        self.0.set("respond", respond(Respond(table)).0);
+        self.0.set("respond", respond(Respond::of(status)).0);
         self
     }
 
@@ -127,6 +125,12 @@ impl HeaderRules {
 }
 
 impl Respond {
+    pub(super) fn of(status: u32) -> Self {
+        let mut table = Table::default();
+        table.set("status", status);
+        Self(table)
+    }
+
     keys! {
         /// The body.
         text body;

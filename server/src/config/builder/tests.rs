@@ -173,6 +173,7 @@ fn everything() -> Builder {
                 .weighted_server("http://127.0.0.1:7002", 2)
                 .balance("round-robin")
                 .breaker(|breaker| breaker.failures(3).on(["502"]).probes(2).recovery(second))
+                .fallback_respond(200, |respond| respond.header("x-stale", "yes").body("[]"))
                 .retries(|retries| retries.attempts(2).backoff(second).budget(0.5).on(["connect", "502"]).replay(1024))
                 .connect_timeout(second)
                 .idle_connections(8)

@@ -2,6 +2,7 @@
 
 use super::Value;
 use super::keys::keys;
+use super::route::Respond;
 use super::table::Table;
 use crate::config::IN_CODE;
 
@@ -49,6 +50,18 @@ impl Upstream {
     /// One more server, with its share of the requests.
     pub fn weighted_server(mut self, url: impl Into<String>, weight: u32) -> Self {
         self.0.push("servers", Value::table([("url", Value::from(url.into())), ("weight", weight.into())]));
+        self
+    }
+
+    /// Another upstream that answers when this one has failed.
+    pub fn fallback(mut self, upstream: impl Into<String>) -> Self {
+        self.0.set("fallback", upstream.into());
+        self
+    }
+
+    /// A fixed answer when this one has failed.
+    pub fn fallback_respond(mut self, status: u32, respond: impl FnOnce(Respond) -> Respond) -> Self {
+        self.0.set("fallback", respond(Respond::of(status)).0);
         self
     }
 

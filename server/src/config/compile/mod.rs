@@ -11,6 +11,7 @@ mod listen;
 mod log;
 mod names;
 mod redirect;
+mod respond;
 mod rewrite;
 mod routes;
 mod rules;
@@ -70,8 +71,10 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let identity_headers = IdentityHeaders::new(headers);
     auths::note_removed(&file.auths, problems);
     let rules = limits::Rules::compile(&file.limits, file.store.get(), problems);
-    let upstreams = upstream::compile(&file.upstreams, problems);
-    let routes = routes::compile(&routes::Context::new(file, &identity_headers, &rules, max_body_size), problems);
+    let known = target::Upstreams::new(file);
+    let upstreams = upstream::compile(&file.upstreams, &known, problems);
+    let context = routes::Context::new(file, &identity_headers, &rules, known, max_body_size);
+    let routes = routes::compile(&context, problems);
 
     let (routes, table) = routes.filter(|_| !problems.has_errors())?;
     let plan = Plan {

@@ -37,6 +37,7 @@ impl<'f> Context<'f> {
         file: &'f File,
         identity_headers: &'f IdentityHeaders,
         rules: &'f Rules<'f>,
+        upstreams: Upstreams<'f>,
         max_body_size: Option<u64>,
     ) -> Self {
         Self {
@@ -49,7 +50,7 @@ impl<'f> Context<'f> {
             max_body_size,
             routes: &file.routes,
             rules,
-            upstreams: Upstreams::new(file),
+            upstreams,
             verifiers: Verifiers::new(file),
         }
     }

@@ -3,15 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use http::{HeaderMap, StatusCode};
-use portcullis_core::plan::{Respond, Target, UpstreamIndex};
+use portcullis_core::plan::{Target, UpstreamIndex};
 use portcullis_core::route::Pattern;
 
-use super::{Problems, headers, redirect, rewrite, split};
+use super::{Problems, redirect, respond, rewrite, split};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
-use crate::config::schema::routes::{Respond as WrittenRespond, Route};
-use crate::config::span::{At, Given, Span, Text};
+use crate::config::schema::routes::Route;
+use crate::config::span::{At, Span, Text};
 use crate::config::suggest::{did_you_mean, listed};
 
 const WAYS: &str = "`upstream = \"NAME\"`, `split = [{ upstream = \"NAME\", weight = 95 }, …]`, `redirect = \"https://…{path}\"`, or \
@@ -60,7 +59,7 @@ impl<'f> Upstreams<'f> {
         }
         if let Some(written) = route.respond.get() {
             note_alone(route, &written.span, problems);
-            targets.push(respond(written, problems).map(Target::Respond));
+            targets.push(respond::compile(written, problems).map(Target::Respond));
         }
         if let [(first, span), (second, other), ..] = &*ways {
             let title = format!("a route is answered in one way, not by both `{first}` and `{second}`");
@@ -137,26 +136,4 @@ fn note_alone(route: &Route, answer: &Span, problems: &mut Problems) {
             Problem::error(&upgrade.span, "a route that answers by itself has nobody to hand a connection to");
         problems.note(problem.also(answer, ALONE));
     }
-}
-
-fn respond(written: &WrittenRespond, problems: &mut Problems) -> Option<Respond> {
-    let mut fields = HeaderMap::new();
-    for (name, value) in &written.headers {
-        if let Some((name, value)) = headers::for_response(name, value, problems)
-            && fields.try_append(name, value).is_err()
-        {
-            problems.note(Problem::error(&written.span, "too many headers"));
-        }
-    }
-    let status = match &written.status {
-        Given::Broken => return None,
-        Given::Absent => StatusCode::OK,
-        Given::Value(status) => StatusCode::from_u16(u16::try_from(status.value).ok()?).ok()?,
-    };
-    let body = written.body.get();
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-    if let Some(body) = body.filter(|body| bodiless && !body.value.is_empty()) {
-        problems.note(Problem::error(&body.span, format!("a response of status {} has no body", status.as_u16())));
-    }
-    Some(Respond { body: body.map(|body| body.value.clone()).unwrap_or_default().into(), headers: fields, status })
 }

@@ -11,9 +11,11 @@ use portcullis_core::upstream::{
     Ask, EndpointIndex, EndpointUrl, Hash, LeastRequest, Random, RoundRobin, Scheme, Snapshot, UpstreamPicker,
 };
 
+mod fallback;
 mod retries;
 
 use super::Problems;
+use super::target::Upstreams;
 use crate::config::IN_CODE;
 use crate::config::problem::Problem;
 use crate::config::schema::upstreams::{
@@ -27,20 +29,22 @@ const SERVERS: &str = "\"http://HOST:PORT\" (a port may be left out) or \"unix:/
 /// What "no answer" is for a breaker besides none at all, unless the file says.
 const DOWN: [StatusCode; 3] = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
-pub(super) fn compile(written: &[Written], problems: &mut Problems) -> Vec<Upstream> {
-    written.iter().filter_map(|upstream| one(upstream, problems)).collect()
+pub(super) fn compile(written: &[Written], known: &Upstreams<'_>, problems: &mut Problems) -> Vec<Upstream> {
+    written.iter().filter_map(|upstream| one(upstream, known, problems)).collect()
 }
 
-fn one(written: &Written, problems: &mut Problems) -> Option<Upstream> {
+fn one(written: &Written, known: &Upstreams<'_>, problems: &mut Problems) -> Option<Upstream> {
     let time = |given: &Given<At<Duration>>, default| given.get().map_or(default, |at| at.value);
     let balance = balance(&written.balance, problems);
     let breaker = breaker(written.breaker.get(), problems);
+    let fallback = fallback::compile(written, known, problems);
     let retries = retries::compile(&written.retries, problems);
     let servers = servers(written, problems);
     Some(Upstream {
         balance: balance?,
         breaker: breaker?,
         connect_timeout: time(&written.connect_timeout, Duration::from_secs(1)),
+        fallback: fallback?,
         idle_connections: written.idle_connections.get().map_or(64, |at| at.value as usize),
         name: written.name.value.as_str().into(),
         retries: retries?,

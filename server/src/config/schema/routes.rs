@@ -41,7 +41,7 @@ pub(crate) struct Route {
 pub(crate) struct Respond {
     pub(crate) body: Given<Text>,
     pub(crate) headers: Vec<(At<String>, Text)>,
-    /// Where `respond` stands.
+    /// Where it stands.
     pub(crate) span: Span,
     pub(crate) status: Given<At<u32>>,
 }
@@ -76,7 +76,7 @@ impl Route {
 }
 
 impl Respond {
-    fn read(section: &mut Section<'_>) -> Self {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             body: section.text("body"),
             headers: section.pairs("headers"),

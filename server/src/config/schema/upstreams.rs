@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::IN_CODE;
 use crate::config::problem::Problem;
+use crate::config::schema::routes::Respond;
 use crate::config::section::Section;
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
@@ -14,6 +15,7 @@ pub(crate) struct Upstream {
     pub(crate) balance: Given<Balance>,
     pub(crate) breaker: Given<Breaker>,
     pub(crate) connect_timeout: Given<At<Duration>>,
+    pub(crate) fallback: Given<Fallback>,
     pub(crate) idle_connections: Given<At<u32>>,
     /// It has no servers, and is to have none.
     pub(crate) in_code: bool,
@@ -66,6 +68,25 @@ pub(crate) struct Server {
     pub(crate) weight: Given<At<u32>>,
 }
 
+/// What answers in its place.
+#[derive(Debug)]
+pub(crate) enum Fallback {
+    /// A fixed answer.
+    Respond(Box<Respond>),
+    /// Another upstream.
+    Upstream(Text),
+}
+
+impl Fallback {
+    fn read(value: Value<'_>) -> Given<Self> {
+        if value.is_table() {
+            let respond = value.section("`fallback`", Respond::read);
+            return respond.and_then(|respond| Given::Value(Self::Respond(Box::new(respond))));
+        }
+        value.text().and_then(|name| Given::Value(Self::Upstream(name)))
+    }
+}
+
 /// When a request is sent again.
 #[derive(Debug, Default)]
 pub(crate) struct Retries {
@@ -104,6 +125,7 @@ impl Upstream {
             balance: Given::Absent,
             breaker: Given::Absent,
             connect_timeout: absent.clone(),
+            fallback: Given::Absent,
             idle_connections: Given::Absent,
             in_code,
             name,
@@ -126,6 +148,7 @@ impl Upstream {
             balance: section.value("balance").and_then(Balance::read),
             breaker: section.table("breaker", Breaker::read),
             connect_timeout: section.duration("connect_timeout"),
+            fallback: section.value("fallback").and_then(Fallback::read),
             idle_connections: section.integer("idle_connections", 0..=100_000),
             in_code,
             name,

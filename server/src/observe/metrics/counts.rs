@@ -136,6 +136,7 @@ pub(super) struct UpstreamCounts {
     pub(super) attempts: u64,
     /// By [`FAILURES`].
     pub(super) failures: [u64; FAILURES.len()],
+    pub(super) fallbacks: u64,
     pub(super) retries: u64,
     pub(super) retries_refused: u64,
     pub(super) until_head: Histogram,
@@ -160,6 +161,7 @@ impl UpstreamCounts {
     fn merge(&mut self, other: &Self) {
         self.attempts += other.attempts;
         add(&mut self.failures, &other.failures);
+        self.fallbacks += other.fallbacks;
         self.retries += other.retries;
         self.retries_refused += other.retries_refused;
         self.until_head.merge(&other.until_head);

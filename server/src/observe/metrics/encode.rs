@@ -157,6 +157,10 @@ impl Scrape {
             }),
         )?;
         page.counters(
+            ("portcullis_upstream_fallbacks", "Requests that something else answered in an upstream's place", None),
+            upstreams().map(|(upstream, counts)| ([upstream], counts.fallbacks)),
+        )?;
+        page.counters(
             ("portcullis_upstream_retries", "Requests that were sent to an upstream again", None),
             upstreams().map(|(upstream, counts)| ([upstream], counts.retries)),
         )?;

@@ -124,6 +124,11 @@ impl Metrics {
         self.shards.mine().upstream(upstream).attempt(outcome);
     }
 
+    /// Counts a request that something else answers in the upstream's place.
+    pub(crate) fn fell_back(&self, upstream: &UpstreamSeries) {
+        self.shards.mine().upstream(upstream).fallbacks += 1;
+    }
+
     /// Counts a request that is sent again.
     pub(crate) fn retried(&self, upstream: &UpstreamSeries) {
         self.shards.mine().upstream(upstream).retries += 1;
