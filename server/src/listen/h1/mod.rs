@@ -58,7 +58,7 @@ where
                 let body = ClientBody::new(wire, framing);
                 // Pinned where it is made: it is large, and never moved.
                 let answering = pin!(proxy::handle(connection, parts, body, &mut room.said));
-                let Some(response) = present(wire, answering).await else { return None };
+                let response = present(wire, answering).await?;
                 (reply, response)
             }
             Err(rejection) => (Reply::last(), proxy::refuse(connection, &rejection, &mut room.said)),
