@@ -322,6 +322,28 @@ fn explain_and_check_say_what_limits_do() {
 }
 
 #[test]
+fn explain_says_what_a_connection_may_change_to() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        folder.path(),
+        "[upstreams]\napp = [\"http://127.0.0.1:7001\"]\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n",
+    );
+    let explain = |method: &str, upgrade: &str| {
+        let upgrade = format!("upgrade: {upgrade}");
+        let output = portcullis(&["explain", method, "/", "-H", "connection: upgrade", "-H", &upgrade], folder.path());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let told = explain("GET", "h2c, WebSocket");
+    assert!(told.contains("   upgrade  websocket, once the upstream answers 101"), "{told}");
+    for (method, upgrade) in [("GET", "h2c"), ("POST", "websocket")] {
+        let told = explain(method, upgrade);
+        assert!(told.contains("upgrade is removed: its route allows none of it"), "{told}");
+        assert!(!told.contains("101"), "{told}");
+    }
+}
+
+#[test]
 fn explain_tells_of_splits_redirects_and_rules() {
     let folder = tempfile::tempdir().unwrap();
     file(

@@ -103,8 +103,9 @@ fn a_websocket_works_both_ways() {
     let (tell, told) = mpsc::channel();
     let url = gateway.address();
     let server = thread::spawn(move || {
+        #[expect(clippy::result_large_err, reason = "what the library asks for")]
         let look = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-            response.headers_mut().append("sec-websocket-protocol", "chat.v2".parse().unwrap());
+            response.headers_mut().try_append("sec-websocket-protocol", "chat.v2".parse().unwrap()).unwrap();
             tell.send(request.headers().clone()).unwrap();
             Ok(response)
         };

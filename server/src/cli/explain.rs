@@ -87,7 +87,8 @@ async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(
     let arrival = plan.trusted.arrival(args.client.0, Proto::Http, &parts.headers);
     found.client = client(args.client, arrival, plan, &parts.headers);
     let via = Via::new("portcullis-explain").map_err(|_| Rejection::Internal)?;
-    if inbound::screen(&mut parts, &plan.identity_headers, (&via, Proto::Http), 0, &mut None)?.is_for_us {
+    let screened = inbound::screen(&mut parts, &plan.identity_headers, (&via, Proto::Http), 0, &mut None)?;
+    if screened.is_for_us {
         found.target = Some(explanation::Target::Respond);
         found.answer = Some(answer(StatusCode::NO_CONTENT));
         return Ok(());
@@ -117,7 +118,9 @@ async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(
     let secrets = Secrets::of(plan, &parts.uri, &parts.headers);
     found.limits = Some(limits(&routed, &admitted, &secrets));
     found.hides = admitted.hidden(plan).map(ToString::to_string).collect();
-    target::fill(config, &routed, &admitted, &secrets, found)
+    target::fill(config, &routed, &admitted, &secrets, found)?;
+    target::note_upgrade(&admitted, screened.upgrade.as_deref(), &args.method, found);
+    Ok(())
 }
 
 /// The request as it would arrive: with a Host, if it names none itself.

@@ -192,6 +192,8 @@ pub(super) struct Forward {
     pub(super) path: String,
     /// How often it may be sent again, and after what; null where that is up to the upstream that is chosen.
     pub(super) retries: Option<String>,
+    /// What it may change the connection to; null for nothing.
+    pub(super) upgrade: Option<String>,
 }
 
 /// What a route does to one header field.

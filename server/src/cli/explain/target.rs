@@ -1,14 +1,15 @@
 //! What answers a request, and what is done to its fields and those of its answer.
 
 use http::Method;
+use http::header::UPGRADE;
 use portcullis_core::admit::{Admitted, Routed};
-use portcullis_core::headers::HeaderRules;
+use portcullis_core::headers::{HeaderRules, Upgrade};
 use portcullis_core::plan::{Fallback, Retries, RetryOn, Rewrite, Split, Target, Upstream, UpstreamIndex};
 use portcullis_core::rejection::Rejection;
 use portcullis_core::source::Facts;
 
 use super::answer;
-use super::explanation::{self, Explanation, Forward, Pool, Ruled, Share};
+use super::explanation::{self, Explanation, Forward, Pool, Removed, Ruled, Share};
 use super::secrets::Secrets;
 use crate::config::{Config, IN_CODE};
 
@@ -101,7 +102,7 @@ fn forward(
     let query = target.query.filter(|query| !query.is_empty() && Some(&**query) != facts.query);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let path = secrets.covered(format!("{}{query}", target.path));
-    Ok(Forward { method: facts.method.to_string(), path, retries })
+    Ok(Forward { method: facts.method.to_string(), path, retries, upgrade: None })
 }
 
 /// How often a request with this method may be sent again, and after what.
@@ -118,6 +119,27 @@ fn retries(upstream: &Upstream, method: &Method) -> String {
         return format!("none{unless}: {method} is not idempotent");
     }
     format!("up to {attempts}, after {}", after.join(", "))
+}
+
+/// What becomes of the `Upgrade` of a request.
+pub(super) fn note_upgrade(admitted: &Admitted<'_>, asked: Option<&Upgrade>, method: &Method, found: &mut Explanation) {
+    let Some(asked) = asked else { return };
+    let (forward, servers) = match &mut found.target {
+        Some(explanation::Target::Upstream { pool, forward }) => (forward, Some(&pool.servers)),
+        Some(explanation::Target::Split { chosen, forward, .. }) => {
+            (forward, chosen.as_ref().map(|pool| &pool.servers))
+        }
+        _ => return,
+    };
+    let in_code = servers.is_some_and(|servers| servers.iter().any(|server| server == IN_CODE));
+    let left = asked.among(&admitted.route.upgrade, method).filter(|_| !in_code);
+    match left {
+        Some(left) => forward.upgrade = left.value().to_str().ok().map(str::to_owned),
+        None => found.removed.push(Removed {
+            name: UPGRADE.to_string(),
+            why: if in_code { "a service of the program has no connection" } else { "its route allows none of it" },
+        }),
+    }
 }
 
 /// What the route does to the fields of its requests or answers.

@@ -46,7 +46,9 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
     };
     let forwards = |forward: &Forward| {
         let retries = forward.retries.clone().map(|retries| ("retries", retries));
-        [("forwards", format!("{} {}", forward.method, forward.path))].into_iter().chain(retries)
+        let upgrade = forward.upgrade.iter().map(|to| ("upgrade", format!("{to}, once the upstream answers 101")));
+        let asked = ("forwards", format!("{} {}", forward.method, forward.path));
+        [asked].into_iter().chain(retries).chain(upgrade).collect::<Vec<_>>()
     };
     match target {
         None | Some(Target::Respond) => Vec::new(),
