@@ -51,18 +51,18 @@ fn spread(mut times: Vec<Duration>) -> String {
 }
 
 fn retry() {
-    for backoff in ["25ms", "1ms", "1us"] {
+    for backoff in ["25ms", "1ms"] {
         let origins = ["a", "b"].map(Origin::start);
         let [sick, _] = &origins;
         sick.set(Fault::ResetAfterRequest);
         let gateway = gateway(
             &origins,
             &format!(
-                "balance = \"round-robin\"\nretries = {{ attempts = 1, budget = 1.0, backoff = \"{backoff}\" }}\n{NO_BREAKER}"
+                "balance = \"random\"\nretries = {{ attempts = 1, budget = 1.0, backoff = \"{backoff}\" }}\n{NO_BREAKER}"
             ),
         );
         let mut client = Client::connect(gateway.address());
-        // In turns: each time two requests are told apart by whether the sick one saw them.
+        // At random, not in turns: a retry takes a turn too, so that of two servers the sick one would come first each time.
         let (mut once, mut again) = (Vec::new(), Vec::new());
         for _ in 0..2000 {
             let before = sick.count();
