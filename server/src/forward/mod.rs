@@ -161,10 +161,13 @@ impl Answered {
 
 /// Tells the breaker how it went: what counts is no answer, or a status in `on`. What the client did counts as nothing.
 fn settle(permit: Permit, upstream: &Upstream, outcome: Result<StatusCode, &Rejection>, now: Moment) {
-    match outcome {
-        Ok(status) => permit.settle(!upstream.on.contains(&status), now),
-        Err(rejection) if rejection.fault() == Fault::Upstream => permit.settle(false, now),
-        Err(_) => drop(permit),
+    let ok = match outcome {
+        Ok(status) => !upstream.on.contains(&status),
+        Err(rejection) if rejection.fault() == Fault::Upstream => false,
+        Err(_) => return,
+    };
+    if let Some(change) = permit.settle(ok, now) {
+        upstream.tell(change);
     }
 }
 
