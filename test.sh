@@ -7,7 +7,8 @@ usage() {
     cat <<'USAGE'
 usage: ./test.sh [--install]
 
-Runs every test of the workspace, doc tests included, and those of examples/embedding, which is a workspace of its own.
+Runs every test of the workspace, doc tests included, and those of examples/embedding and tests/interleavings, which are workspaces of
+their own.
 
   --install   first get what is missing (Debian and its kin; as root or with sudo). Starts no service.
 
@@ -91,3 +92,6 @@ fi
 # What a stranger writes who builds on the library: a workspace of its own, with a lock file of its own. Where that is said to be out
 # of date, a crate has got another dependency: run the same line once without --locked, and commit what changed.
 cargo test --manifest-path examples/embedding/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}" --locked
+
+# The atomics of core::upstream under a model checker, in every order of a few threads: about 20 seconds, and as many to build it.
+cargo test --manifest-path tests/interleavings/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}/interleavings" --locked

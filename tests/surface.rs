@@ -43,12 +43,12 @@ all! {
     // A future of somebody else's may be in these, and that need not be shared.
     sent: Answer<u8>, ResponseFuture<Nothing, ()>;
     cloned: Accepted<'_>, Access, Admit<()>, AdmitLayer, portcullis_core::auth::Algorithm, portcullis_core::limit::Algorithm, ApiKey, Arrival,
-        Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerSettings, BreakerState,
+        Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerChange, BreakerSettings, BreakerState,
         CanonicalPath<'_>, Challenge, Charge, ChargeSet, Clock, EncodedSeparators, EndpointIndex, EndpointUrl, EndpointUrlError,
         Entry, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
         Fallback, HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
-        Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, Params<'_>, PassedOver, PathError,
+        Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, OpenedBy, Opens, Params<'_>, PassedOver, PathError,
         Pattern, PatternError, PatternProblem, Policies, Proto, Protocol, ProtocolError, PseudonymError, Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer,
         Redirect, RedirectTemplate, Rejection, Rendered, Respond, Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
         portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,

@@ -17,10 +17,12 @@ use crate::subject::{RuleId, SubjectKey};
 use crate::template::RedirectTemplate;
 use crate::upstream::{EndpointUrl, Snapshot, UpstreamPicker};
 
+mod breaker;
 mod retries;
 mod rewrite;
 mod split;
 
+pub use breaker::{BreakerSettings, Opens};
 pub use retries::{Retries, RetryOn};
 pub use rewrite::{Rewrite, Rewritten};
 pub use split::{Share, Split};
@@ -213,19 +215,6 @@ pub struct Server {
     pub url: EndpointUrl,
     /// Its share of the requests, relative to its siblings'.
     pub weight: NonZeroU32,
-}
-
-/// When an upstream is left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// So many failures in a row open it.
-    pub failures: NonZeroU32,
-    /// Statuses that count as failures, beside no answer at all.
-    pub on: Box<[StatusCode]>,
-    /// So many requests at a time try it out after that.
-    pub probes: NonZeroU32,
-    /// It rests for so long.
-    pub recovery: Duration,
 }
 
 /// How an endpoint is chosen: a name, and what makes the picker for a pool's snapshot.

@@ -2,4 +2,4 @@
 //! (`tests/interleavings`).
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-pub(crate) use std::sync::{Arc, Mutex, PoisonError};
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

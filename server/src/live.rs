@@ -13,7 +13,9 @@ use portcullis_core::auth::Auth;
 use portcullis_core::plan::{self, BreakerSettings, Plan, Retries};
 use portcullis_core::rejection::Fault;
 use portcullis_core::time::Clock;
-use portcullis_core::upstream::{Breaker, Endpoint, EndpointUrl, Member, Pool, RetryBudget, Scheme, Snapshot};
+use portcullis_core::upstream::{
+    Breaker, BreakerChange, Endpoint, EndpointUrl, Member, OpenedBy, Pool, RetryBudget, Scheme, Snapshot,
+};
 
 use crate::background::Background;
 use crate::config::{Config, Settings};
@@ -75,6 +77,9 @@ pub(crate) struct Upstream {
     pub(crate) service: Option<Service>,
     pub(crate) timeout: Duration,
 }
+
+/// By which share a breaker's rest may be longer, so that many gateways do not ask again at the same moment.
+const JITTER: f64 = 0.1;
 
 /// An endpoint as this process reaches it: what the endpoint keeps for us.
 #[derive(Debug)]
@@ -149,10 +154,7 @@ impl Upstream {
         // A breaker counts what its settings say; under other settings its count means nothing.
         let breaker = match old {
             Some(old) if old.breaker_settings == spec.breaker => old.breaker.clone(),
-            _ => Breaker::consecutive(spec.breaker.failures.get())
-                .recovery(spec.breaker.recovery)
-                .probes(spec.breaker.probes.get())
-                .build(),
+            _ => spec.breaker.breaker().jitter(JITTER).build(),
         };
         // What was counted holds under any share.
         let budget = match old {
@@ -192,6 +194,22 @@ impl Upstream {
         };
         if let Some(outcome) = outcome {
             metrics.attempted(&self.series, outcome);
+        }
+    }
+
+    /// Says in the log what its breaker has come to.
+    pub(crate) fn tell(&self, change: BreakerChange) {
+        let upstream = &*self.name;
+        match change {
+            BreakerChange::Closed => tracing::info!(upstream, "the upstream answers again: its breaker is closed"),
+            BreakerChange::Opened { by, rest } => {
+                let by = match by {
+                    OpenedBy::Consecutive => "failures in a row",
+                    OpenedBy::Probe => "a probe that failed",
+                    OpenedBy::Ratio => "too many failures among the last requests",
+                };
+                tracing::warn!(upstream, by, ?rest, "the upstream is left alone: its breaker is open");
+            }
         }
     }
 

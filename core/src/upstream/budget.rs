@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{Arc, Mutex, PoisonError};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::time::Moment;
 
 use super::slots::Slots;
@@ -112,7 +112,7 @@ impl RetryBudget {
         (requests * self.share / WHOLE).max(u64::from(self.min_per_second) * WINDOW.as_secs())
     }
 
-    fn retries(&self) -> std::sync::MutexGuard<'_, Retries> {
+    fn retries(&self) -> MutexGuard<'_, Retries> {
         // A panic cannot happen while it is held, and whole numbers are whole after one.
         self.counts.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -40,7 +40,7 @@ mod snapshot;
 mod url;
 
 pub use backoff::backoff;
-pub use breaker::{Breaker, BreakerBuilder, BreakerState, Open, Permit};
+pub use breaker::{Breaker, BreakerBuilder, BreakerChange, BreakerState, Open, OpenedBy, Permit};
 pub use budget::RetryBudget;
 pub use endpoint::Endpoint;
 pub use hash::Hash;

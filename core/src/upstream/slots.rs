@@ -12,6 +12,8 @@ const SLOTS: usize = 16;
 /// A slot's word: its number in the upper bits, its count in these. At most 16.7 million are counted in one.
 const COUNT_BITS: u32 = 24;
 const LAST_COUNT: u64 = (1 << COUNT_BITS) - 1;
+/// The shortest slot, in nanoseconds.
+const SHORTEST: u64 = 1 << (COUNT_BITS + 1);
 
 /// Counts what happens, and says how often it did within a window that ends now. Sixteen words on cache lines of their
 /// own: counting is one compare-exchange, without a lock, and each is counted once.
@@ -28,15 +30,15 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Nothing has happened. A window is at least 168 ms: the number of a slot has 40 bits.
+    /// Nothing has happened. A window is at least a third of a second: the number of a slot has 40 bits.
     pub(super) fn new(window: Duration) -> Self {
-        let length = (nanos(window) / WINDOW).max(1 << COUNT_BITS);
+        let length = (nanos(window) / WINDOW).max(SHORTEST);
         Self { words: std::array::from_fn(|_| AtomicU64::new(0)), length }
     }
 
-    /// The slot that `at` is in.
+    /// The slot that `at` is in, from 1.
     pub(super) const fn number(&self, at: Moment) -> u64 {
-        at.as_nanos() / self.length
+        at.as_nanos() / self.length + 1
     }
 
     /// Counts one, now. What comes later than its place in the ring is not counted.
@@ -102,7 +104,7 @@ mod tests {
         let slots = Slots::new(Duration::ZERO);
         let end = Moment::from_nanos(u64::MAX);
         slots.add(end);
-        slots.add(Moment::from_nanos(u64::MAX - (SLOTS as u64) * (1 << COUNT_BITS)));
+        slots.add(Moment::from_nanos(u64::MAX - (SLOTS as u64) * SHORTEST));
         assert_eq!(slots.sum(end, 0), 1);
         slots.words.iter().for_each(|word| word.store(slots.number(end) << COUNT_BITS | LAST_COUNT, Ordering::Relaxed));
         slots.add(end);

@@ -148,6 +148,7 @@ fn readings(gateway: &State) -> Readings {
         (reading.connections_opened, reading.connections_reused) = upstream.used();
         reading.breaker = Some(breaker(upstream.breaker.state(now)));
         reading.breaker_opened = upstream.breaker.times_opened();
+        reading.breaker_reopened = upstream.breaker.times_reopened();
         reading
     });
     Readings {

@@ -30,7 +30,9 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((route.timeout, route.max_body_size), (Duration::from_secs(30), Some(10 << 20)));
     assert_eq!(route.access, Access::Public);
     let upstream = &config.plan.upstreams[0];
-    assert_eq!((&*upstream.balance.name, upstream.breaker.failures.get()), ("least-request", 5));
+    let opens = portcullis_core::plan::Opens::Consecutive(5.try_into().unwrap());
+    assert_eq!((&*upstream.balance.name, upstream.breaker.opens), ("least-request", opens));
+    assert_eq!(upstream.breaker.max_recovery, upstream.breaker.recovery * 10);
     assert!(config.warnings.is_empty() && config.sources.is_empty());
 }
 

@@ -225,10 +225,11 @@ async fn call(
 
 /// Tells the breaker how it went. What the client did counts as nothing.
 fn settle(permit: Permit, upstream: &Upstream, outcome: Result<StatusCode, &Rejection>, now: Moment) {
-    match outcome {
-        _ if upstream.has_failed(outcome) => permit.settle(false, now),
-        Ok(_) => permit.settle(true, now),
-        Err(_) => drop(permit),
+    let failed = upstream.has_failed(outcome);
+    if (failed || outcome.is_ok())
+        && let Some(change) = permit.settle(!failed, now)
+    {
+        upstream.tell(change);
     }
 }
 

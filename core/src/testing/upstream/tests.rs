@@ -20,7 +20,7 @@ impl Driver for Ours {
 
 #[test]
 fn our_pickers_conform() {
-    conformance(&Ours(Claims::default(), |pool| Arc::new(RoundRobin::new(pool))));
+    conformance(&Ours(Claims { retries: true, ..Claims::default() }, |pool| Arc::new(RoundRobin::new(pool))));
     conformance(&Ours(Claims { retries: true, ..Claims::default() }, |_| Arc::new(LeastRequest)));
     conformance(&Ours(Claims { retries: true, ..Claims::default() }, |_| Arc::new(Random)));
     conformance(&Ours(Claims { retries: true, keys: true, ..Claims::default() }, |pool| Arc::new(Hash::new(pool))));

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod ratio;
+
 /// Four ticks of the breaker, so that a model in these units agrees with it exactly.
-const UNIT: Duration = Duration::from_nanos(1 << 20);
+const UNIT: Duration = Duration::from_nanos(1 << 24);
 
 fn at(units: u32) -> Moment {
     Moment::default() + UNIT * units
@@ -38,7 +40,7 @@ fn opens_after_failures_in_a_row_only() {
 }
 
 #[test]
-fn a_probe_closes_it_or_opens_it_for_another_recovery() {
+fn a_probe_closes_it_or_opens_it_for_twice_as_long() {
     let breaker = breaker(2, 1, 10);
     open(&breaker, 2, 0);
     assert!(breaker.permit(at(9)).is_err());
@@ -47,14 +49,14 @@ fn a_probe_closes_it_or_opens_it_for_another_recovery() {
     let probe = breaker.permit(at(10)).unwrap();
     assert_eq!(breaker.permit(at(10)).unwrap_err(), Open { retry_after: WHILE_PROBING });
     probe.settle(false, at(12));
-    assert_eq!(breaker.state(at(12)), BreakerState::Open { retry_after: UNIT * 10 });
+    assert_eq!(breaker.state(at(12)), BreakerState::Open { retry_after: UNIT * 20 });
     assert_eq!(breaker.times_opened(), 2);
 
-    breaker.permit(at(22)).unwrap().settle(true, at(22));
-    assert_eq!(breaker.state(at(22)), BreakerState::Closed);
+    breaker.permit(at(32)).unwrap().settle(true, at(32));
+    assert_eq!(breaker.state(at(32)), BreakerState::Closed);
     // The count began anew: one failure is not enough.
-    breaker.permit(at(22)).unwrap().settle(false, at(22));
-    assert_eq!(breaker.state(at(22)), BreakerState::Closed);
+    breaker.permit(at(32)).unwrap().settle(false, at(32));
+    assert_eq!(breaker.state(at(32)), BreakerState::Closed);
 }
 
 #[test]
@@ -124,7 +126,9 @@ fn odd_settings_and_times_are_clamped() {
 
     let large = Breaker::consecutive(u32::MAX).recovery(Duration::MAX).build();
     let end = Moment::from_nanos(u64::MAX);
-    (0..u32::from(u16::MAX)).for_each(|_| large.permit(end).unwrap().settle(false, end));
+    for _ in 0..u16::MAX {
+        large.permit(end).unwrap().settle(false, end);
+    }
     assert_eq!(large.times_opened(), 1);
     assert_eq!(Word::unpack(Word::CLOSED.pack()), Word::CLOSED);
 }
@@ -154,11 +158,79 @@ fn simultaneous_failures_open_it_once_and_each_is_counted() {
     let breaker = breaker(400, 1, 10);
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..100).for_each(|_| breaker.permit(at(1)).unwrap().settle(false, at(1))));
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    breaker.permit(at(1)).unwrap().settle(false, at(1));
+                }
+            });
         }
     });
     assert_eq!(breaker.times_opened(), 1);
     assert_eq!(breaker.state(at(1)), BreakerState::Open { retry_after: UNIT * 10 });
+}
+
+#[test]
+fn rests_double_until_it_has_been_closed_for_as_long_as_it_rested() {
+    let breaker = Breaker::consecutive(1).recovery(UNIT * 10).max_recovery(UNIT * 35).build();
+    let opens = |units| match breaker.permit(at(units)).unwrap().settle(false, at(units)).unwrap() {
+        BreakerChange::Opened { by, rest } => (by, rest.as_nanos() / UNIT.as_nanos()),
+        BreakerChange::Closed => panic!("a failure closes nothing"),
+    };
+    let closes = |units| {
+        let change = breaker.permit(at(units)).unwrap().settle(true, at(units));
+        assert_eq!(change, Some(BreakerChange::Closed));
+    };
+    assert_eq!(opens(100), (OpenedBy::Consecutive, 10));
+    assert_eq!(opens(110), (OpenedBy::Probe, 20));
+    assert_eq!(opens(130), (OpenedBy::Probe, 35));
+    assert_eq!(opens(165), (OpenedBy::Probe, 35));
+    // It flaps: up for less than it rested is no recovery.
+    closes(200);
+    assert_eq!(opens(234), (OpenedBy::Consecutive, 35));
+    closes(269);
+    assert_eq!(opens(304), (OpenedBy::Consecutive, 10));
+    closes(314);
+    assert_eq!(opens(320), (OpenedBy::Consecutive, 20));
+    assert_eq!((breaker.times_opened(), breaker.times_reopened()), (7, 3));
+}
+
+#[test]
+fn rests_stay_within_their_bounds() {
+    // By default ten times the first; never shorter than it.
+    for (longest, expected) in [(None, 100), (Some(5), 10), (Some(40), 40)] {
+        let builder = Breaker::consecutive(1).recovery(UNIT * 10);
+        let breaker = longest.map_or(builder.clone(), |longest| builder.max_recovery(UNIT * longest)).build();
+        for step in 1..40 {
+            breaker.permit(at(step * 1000)).unwrap().settle(false, at(step * 1000));
+        }
+        assert_eq!(breaker.state(at(39_000)), BreakerState::Open { retry_after: UNIT * expected });
+    }
+    let forever = Breaker::consecutive(1).max_recovery(Duration::MAX).build();
+    for _ in 0..16 {
+        // Without an end after a few: nothing runs over.
+        forever.permit(Moment::from_nanos(u64::MAX)).map(|permit| permit.settle(false, at(0))).ok();
+        assert_ne!(forever.state(at(0)), BreakerState::Closed);
+    }
+}
+
+#[test]
+fn jitter_makes_a_rest_longer_by_at_most_its_share() {
+    let breaker = Breaker::consecutive(1).recovery(UNIT * 1000).max_recovery(UNIT * 1000).jitter(0.5).build();
+    let mut rests: Vec<_> = (1..=20)
+        .map(|step| match breaker.permit(at(step * 2000)).unwrap().settle(false, at(step * 2000)) {
+            Some(BreakerChange::Opened { rest, .. }) => rest,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    rests.sort_unstable();
+    rests.dedup();
+    assert!(rests.len() > 10, "{rests:?}");
+    assert!(rests.iter().all(|rest| (UNIT * 1000..UNIT * 1500).contains(rest)), "{rests:?}");
+    for nothing in [f64::NAN, -1.0] {
+        let breaker = Breaker::consecutive(1).recovery(UNIT).jitter(nothing).build();
+        let change = breaker.permit(at(1)).unwrap().settle(false, at(1));
+        assert_eq!(change, Some(BreakerChange::Opened { by: OpenedBy::Consecutive, rest: UNIT }));
+    }
 }
 
 /// The same rules with a lock's worth of freedom: one thing after another, nothing packed.
@@ -169,6 +241,10 @@ struct Model {
     failures: u32,
     probes: u32,
     recovery: u32,
+    longest: u32,
+    /// The last rest, and when it closed after it.
+    rest: u32,
+    closed: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -200,6 +276,8 @@ impl Model {
             return;
         }
         let before = self.state;
+        let flaps = self.rest > 0 && (matches!(before, ModelState::HalfOpen { .. }) || now < self.closed + self.rest);
+        let rest = if flaps { (self.rest * 2).min(self.longest) } else { self.recovery };
         self.state = match (before, ok) {
             (ModelState::HalfOpen { under_way }, None) => ModelState::HalfOpen { under_way: under_way - 1 },
             (state, None) => state,
@@ -207,8 +285,13 @@ impl Model {
             (ModelState::Closed { failures }, Some(false)) if failures + 1 < self.failures => {
                 ModelState::Closed { failures: failures + 1 }
             }
-            (_, Some(false)) => ModelState::Open { until: now + self.recovery },
+            (_, Some(false)) => ModelState::Open { until: now + rest },
         };
+        match (before, self.state) {
+            (_, ModelState::Open { .. }) => self.rest = rest,
+            (ModelState::HalfOpen { .. }, ModelState::Closed { .. }) => self.closed = now,
+            _ => {}
+        }
         if std::mem::discriminant(&before) != std::mem::discriminant(&self.state) {
             self.period += 1;
         }
@@ -233,7 +316,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Ask),
-        1 => (0_u32..8).prop_map(Step::Pass),
+        1 => prop_oneof![0_u32..8, 0_u32..60].prop_map(Step::Pass),
         4 => (any::<prop::sample::Index>(), prop_oneof![1 => Just(None), 1 => Just(Some(true)), 3 => Just(Some(false))])
             .prop_map(|(which, ok)| Step::Settle(which, ok)),
     ]
@@ -242,11 +325,13 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn agrees_with_the_model(
-        (failures, probes, recovery) in (1_u32..4, 1_u32..4, 1_u32..10),
+        (failures, probes, recovery, longest) in (1_u32..4, 1_u32..4, 1_u32..10, 10_u32..50),
         steps in prop::collection::vec(step(), 0..120),
     ) {
-        let breaker = breaker(failures, probes, recovery);
-        let mut model = Model { state: ModelState::Closed { failures: 0 }, period: 0, failures, probes, recovery };
+        let builder = Breaker::consecutive(failures).probes(probes).recovery(UNIT * recovery);
+        let breaker = builder.max_recovery(UNIT * longest).build();
+        let state = ModelState::Closed { failures: 0 };
+        let mut model = Model { state, period: 0, failures, probes, recovery, longest, rest: 0, closed: 0 };
         let mut now = 0;
         let mut held = Vec::new();
         for step in steps {
@@ -261,7 +346,7 @@ proptest! {
                     let (permit, period) = held.swap_remove(which.index(held.len()));
                     model.settle(period, ok, now);
                     match ok {
-                        Some(ok) => permit.settle(ok, at(now)),
+                        Some(ok) => _ = permit.settle(ok, at(now)),
                         None => drop(permit),
                     }
                 }

@@ -172,7 +172,7 @@ fn everything() -> Builder {
                 .server("http://127.0.0.1:7001")
                 .weighted_server("http://127.0.0.1:7002", 2)
                 .balance("round-robin")
-                .breaker(|breaker| breaker.failures(3).on(["502"]).probes(2).recovery(second))
+                .breaker(|breaker| breaker.failures(3).on(["502"]).probes(2).recovery(second).max_recovery(2 * second))
                 .fallback_respond(200, |respond| respond.header("x-stale", "yes").body("[]"))
                 .retries(|retries| retries.attempts(2).backoff(second).budget(0.5).on(["connect", "502"]).replay(1024))
                 .connect_timeout(second)
@@ -180,7 +180,9 @@ fn everything() -> Builder {
                 .send_timeout(second)
                 .timeout(2 * second)
         })
-        .upstream("ours", Upstream::in_code)
+        .upstream("ours", |upstream| {
+            upstream.in_code().breaker(|breaker| breaker.failure_ratio(0.5).window(10 * second).minimum(20))
+        })
         .route("users", |route| {
             route
                 .path("/api/users/**")

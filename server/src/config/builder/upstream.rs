@@ -95,13 +95,21 @@ impl Retries {
 
 impl Breaker {
     keys! {
+        /// The share of the last requests that opens it, in place of failures in a row.
+        ratio failure_ratio;
         /// So many failures in a row open it.
         count failures;
+        /// What the rests of a row grow up to.
+        duration max_recovery;
+        /// So many requests make a share.
+        count minimum;
         /// The statuses that count as failures, as text: "502".
         texts on;
         /// So many requests try it again at one time.
         count probes;
-        /// How long it stays open.
+        /// How long it stays open, the first time.
         duration recovery;
+        /// How far back the share is counted.
+        duration window;
     }
 }

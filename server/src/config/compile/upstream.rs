@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use portcullis_core::plan::{Balance, BreakerSettings, Server, Upstream};
+use portcullis_core::plan::{Balance, Server, Upstream};
 use portcullis_core::source::{self, Source};
 use portcullis_core::upstream::{
     Ask, EndpointIndex, EndpointUrl, Hash, LeastRequest, Random, RoundRobin, Scheme, Snapshot, UpstreamPicker,
 };
 
+mod breaker;
 mod fallback;
 mod retries;
 
@@ -18,9 +19,7 @@ use super::Problems;
 use super::target::Upstreams;
 use crate::config::IN_CODE;
 use crate::config::problem::Problem;
-use crate::config::schema::upstreams::{
-    Balance as WrittenBalance, Breaker, HASH, Server as WrittenServer, Upstream as Written,
-};
+use crate::config::schema::upstreams::{Balance as WrittenBalance, HASH, Server as WrittenServer, Upstream as Written};
 use crate::config::span::{At, Given, Text};
 
 /// The servers that are built.
@@ -36,7 +35,7 @@ pub(super) fn compile(written: &[Written], known: &Upstreams<'_>, problems: &mut
 fn one(written: &Written, known: &Upstreams<'_>, problems: &mut Problems) -> Option<Upstream> {
     let time = |given: &Given<At<Duration>>, default| given.get().map_or(default, |at| at.value);
     let balance = balance(&written.balance, problems);
-    let breaker = breaker(written.breaker.get(), problems);
+    let breaker = breaker::compile(written.breaker.get(), problems);
     let fallback = fallback::compile(written, known, problems);
     let retries = retries::compile(&written.retries, problems);
     let servers = servers(written, problems);
@@ -152,24 +151,6 @@ fn url(text: &Text, problems: &mut Problems) -> Option<EndpointUrl> {
             None
         }
     }
-}
-
-fn breaker(written: Option<&Breaker>, problems: &mut Problems) -> Option<BreakerSettings> {
-    let count = |given: Option<&Given<At<u32>>>, default: u32| {
-        let number = given.and_then(Given::get).map_or(default, |at| at.value);
-        NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
-    };
-    let on = match written.map(|breaker| &breaker.on) {
-        Some(Given::Broken) => return None,
-        Some(Given::Value(list)) => statuses(list, problems)?,
-        Some(Given::Absent) | None => DOWN.into(),
-    };
-    Some(BreakerSettings {
-        failures: count(written.map(|breaker| &breaker.failures), 5),
-        on,
-        probes: count(written.map(|breaker| &breaker.probes), 1),
-        recovery: written.and_then(|breaker| breaker.recovery.get()).map_or(Duration::from_secs(30), |at| at.value),
-    })
 }
 
 fn statuses(list: &At<Vec<Text>>, problems: &mut Problems) -> Option<Box<[StatusCode]>> {

@@ -101,12 +101,16 @@ pub(crate) struct Retries {
 const MOST_RETRIES: u32 = 7;
 
 /// When it is left alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker {
+    pub(crate) failure_ratio: Given<At<f64>>,
     pub(crate) failures: Given<At<u32>>,
+    pub(crate) max_recovery: Given<At<Duration>>,
+    pub(crate) minimum: Given<At<u32>>,
     pub(crate) on: Given<At<Vec<Text>>>,
     pub(crate) probes: Given<At<u32>>,
     pub(crate) recovery: Given<At<Duration>>,
+    pub(crate) window: Given<At<Duration>>,
 }
 
 /// A pool is searched through at each pick, and its weights are added up.
@@ -206,12 +210,15 @@ impl Retries {
 
 impl Breaker {
     fn read(section: &mut Section<'_>) -> Self {
-        section.not_built_yet(&["failure_ratio", "window", "minimum"]);
         Self {
+            failure_ratio: section.ratio("failure_ratio", 0.001..=1.0),
             failures: section.integer("failures", 1..=65_535),
+            max_recovery: section.duration("max_recovery"),
+            minimum: section.integer("minimum", 1..=1_000_000),
             on: section.texts("on"),
             probes: section.integer("probes", 1..=1000),
             recovery: section.duration("recovery"),
+            window: section.duration("window"),
         }
     }
 }

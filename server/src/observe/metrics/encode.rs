@@ -198,6 +198,10 @@ impl Scrape {
             one(|state| state.breaker_opened),
         )?;
         page.counters(
+            ("portcullis_upstream_breaker_reopened", "Of these, those by a probe that failed", None),
+            one(|state| state.breaker_reopened),
+        )?;
+        page.counters(
             ("portcullis_upstream_connections_opened", "Connections opened to an upstream", None),
             one(|state| state.connections_opened),
         )?;

@@ -56,6 +56,8 @@ pub(crate) struct UpstreamReading {
     pub breaker: Option<BreakerState>,
     /// How many times the breaker opened.
     pub breaker_opened: u64,
+    /// How many of these were by a probe that failed.
+    pub breaker_reopened: u64,
     /// Connections that are kept for later.
     pub connections_idle: u64,
     /// Connections that were opened.
@@ -73,6 +75,7 @@ impl UpstreamReading {
             name: name.into(),
             breaker: None,
             breaker_opened: 0,
+            breaker_reopened: 0,
             connections_idle: 0,
             connections_opened: 0,
             connections_reused: 0,

@@ -92,6 +92,7 @@ fn attempts_and_states_are_shown_by_upstream() {
     let mut reading = UpstreamReading::new("orders");
     reading.breaker = Some(BreakerState::Open);
     reading.breaker_opened = 2;
+    reading.breaker_reopened = 1;
     reading.in_flight = 7;
     shows(
         &metrics,
@@ -105,6 +106,7 @@ fn attempts_and_states_are_shown_by_upstream() {
             r#"portcullis_upstream_breaker{upstream="orders",state="closed"} 0"#,
             r#"portcullis_upstream_breaker{upstream="orders",state="open"} 1"#,
             r#"portcullis_upstream_breaker_opened_total{upstream="orders"} 2"#,
+            r#"portcullis_upstream_breaker_reopened_total{upstream="orders"} 1"#,
             r#"portcullis_upstream_in_flight{upstream="orders"} 7"#,
             r#"portcullis_upstream_in_flight{upstream="users"} 0"#,
         ],

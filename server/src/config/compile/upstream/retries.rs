@@ -31,8 +31,7 @@ pub(super) fn compile(written: &Given<Written>, problems: &mut Problems) -> Opti
         backoff: written.and_then(|written| written.backoff.get()).map_or(Duration::from_millis(25), |at| at.value),
         budget: written.and_then(|written| written.budget.get()).map_or(0.2, |at| at.value),
         on,
-        // What is never sent again need not be kept.
-        replay: if attempts == 0 { 0 } else { usize::try_from(replay).unwrap_or(usize::MAX) },
+        replay: usize::try_from(replay).unwrap_or(usize::MAX),
     })
 }
 

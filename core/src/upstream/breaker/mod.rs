@@ -2,40 +2,50 @@
 //!
 //! # How it stays right under concurrency
 //!
-//! Everything that decides is one word: which state, how many failures or probes, and until when the upstream rests.
-//! Each change is one compare-exchange on that word, made by a pure function of its old value ([`Word`]), so every
+//! Everything that decides is one word: which state, how many failures or probes, how many rests in a row, and until
+//! when the upstream rests. Each change is one compare-exchange on that word, made by a pure function of its old value ([`Word`]), so every
 //! change happens once, wholly, and in one order that all threads agree on. No other memory is published through the
 //! word, so all orderings are `Relaxed`: a single location needs none. A thread may read a value that is older by the
 //! time a cache line takes to travel: it then lets one more request through, as if that had come a moment earlier.
 //!
-//! The time at which the last rest ended is never used twice. It therefore names the period since, and a permit
-//! remembers it: a result that comes in later than the period it was asked in says nothing about now, and is ignored.
+//! The time at which a rest ends is never used twice. It therefore names the period, and a permit remembers it: a result
+//! that comes in later than the period it was asked in says nothing about now, and is ignored.
+//!
+//! Where a share of the requests decides, they are counted beside the word ([`Tally`]): counting needs no agreement, only
+//! the opening does, and that is a change of the word like any other. `tests/interleavings` holds all this to a model
+//! checker, which tries every order in which threads can take these steps.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::rejection::Rejection;
+use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::time::Moment;
 
+mod builder;
+mod permit;
+mod tally;
 mod word;
 
-use word::{Kind, Word};
+pub use builder::BreakerBuilder;
+pub use permit::{BreakerChange, OpenedBy, Permit};
+use tally::Tally;
+use word::{Kind, Rests, Word};
 
 /// What a refused caller is told to wait while probes are under way: they are answered or given up soon.
 const WHILE_PROBING: Duration = Duration::from_secs(1);
 
 /// Stops asking an upstream that does not answer. Clones are the same breaker.
 ///
-/// - **Closed**: everyone may ask. So many failures in a row open it; a success in between starts the count anew.
+/// - **Closed**: everyone may ask. So many failures in a row open it ([`consecutive`](Self::consecutive); a success in
+///   between starts the count anew), or too large a share of the last requests ([`failure_ratio`](Self::failure_ratio)).
 /// - **Open**: nobody may ask, until `recovery` has passed.
 /// - **Half-open**: a few may ask at a time, the probes. The first that succeeds closes it, the first that fails opens
-///   it again.
+///   it again, for twice as long ([`BreakerBuilder::max_recovery`]).
 ///
 /// What a failure is, the caller decides: what says something about the upstream's health, so neither a client's fault
-/// nor a client that left. Closed, a permit costs one load and a reference count, and a success with no failure before
-/// it writes nothing.
+/// nor a client that left. Closed, a permit costs one load and a reference count. A success with no failure before it
+/// writes nothing where failures in a row count, and is one compare-exchange on a counter where the share counts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,17 +75,63 @@ pub struct Breaker(Arc<Shared>);
 struct Shared {
     /// A packed [`Word`].
     word: AtomicU64,
-    /// For metrics only.
+    /// How often it has opened from closed, and again by a failed probe: for metrics only.
     opened: AtomicU64,
-    failures: u16,
+    reopened: AtomicU64,
+    opens: Opens,
     probes: u16,
-    recovery: Duration,
+    rests: Rests,
+    jitter: f64,
+}
+
+/// When a closed breaker opens.
+#[derive(Debug)]
+enum Opens {
+    /// After so many failures in a row.
+    Consecutive(u16),
+    /// When too many of the last requests failed. Boxed: only a breaker of this kind has room for it.
+    Ratio(Box<Tally>),
+}
+
+impl Shared {
+    fn new(opens: Opens, probes: u16, rests: Rests, jitter: f64) -> Self {
+        let [word, opened, reopened] = [Word::CLOSED.pack(), 0, 0].map(AtomicU64::new);
+        Self { word, opened, reopened, opens, probes, rests, jitter }
+    }
 }
 
 impl Breaker {
     /// A breaker that opens after so many failures in a row: from 1 (0 counts as 1) to 65,535 (more counts as that).
     pub fn consecutive(failures: u32) -> BreakerBuilder {
-        BreakerBuilder { failures: count(failures), probes: 1, recovery: Duration::from_secs(30) }
+        BreakerBuilder::consecutive(failures)
+    }
+
+    /// A breaker that opens when this share of the requests that ended within a sliding window failed: 0.5 is half of them,
+    /// over the last 10 seconds, if they were at least 20 ([`BreakerBuilder::window`], [`BreakerBuilder::minimum`]). Above 1, or no
+    /// number, counts as 1.
+    ///
+    /// It is looked at whenever a request fails. After it has closed, the window begins anew with its next tenth.
+    ///
+    /// ```
+    /// use portcullis_core::{time::{Clock, UnixTime}, upstream::{Breaker, BreakerChange, OpenedBy}};
+    ///
+    /// let (clock, _) = Clock::manual(UnixTime::from_secs(1_800_000_000));
+    /// let breaker = Breaker::failure_ratio(0.5).minimum(4).build();
+    ///
+    /// // Never two in a row, but every other one.
+    /// for ok in [true, false, true] {
+    ///     assert_eq!(breaker.permit(clock.now())?.settle(ok, clock.now()), None);
+    /// }
+    /// let change = breaker.permit(clock.now())?.settle(false, clock.now());
+    /// assert!(matches!(change, Some(BreakerChange::Opened { by: OpenedBy::Ratio, .. })));
+    /// # Ok::<(), portcullis_core::upstream::Open>(())
+    /// ```
+    pub fn failure_ratio(ratio: f64) -> BreakerBuilder {
+        BreakerBuilder::failure_ratio(ratio)
+    }
+
+    fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
     }
 
     /// Leave to ask the upstream once, to be settled with what came of it.
@@ -113,48 +169,17 @@ impl Breaker {
 
     /// How often it has opened since it was made, reopening after a failed probe included.
     pub fn times_opened(&self) -> u64 {
-        self.0.opened.load(Ordering::Relaxed)
+        self.0.opened.load(Ordering::Relaxed) + self.times_reopened()
+    }
+
+    /// How many of these were by a failed probe: it was still not there.
+    pub fn times_reopened(&self) -> u64 {
+        self.0.reopened.load(Ordering::Relaxed)
     }
 
     fn given(&self, word: Word) -> Permit {
-        Permit { shared: Arc::clone(&self.0), given: Some(word) }
+        Permit::new(Arc::clone(&self.0), word)
     }
-}
-
-/// What a [`Breaker`] is made from.
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until it builds"]
-pub struct BreakerBuilder {
-    failures: u16,
-    probes: u16,
-    recovery: Duration,
-}
-
-impl BreakerBuilder {
-    /// How many may ask at a time while half-open: from 1, the default (0 counts as 1), to 65,535.
-    pub fn probes(mut self, probes: u32) -> Self {
-        self.probes = count(probes);
-        self
-    }
-
-    /// How long the upstream rests before it is tried again; 30 seconds by default. It is counted in quarters of a
-    /// millisecond and may end one of these early.
-    pub const fn recovery(mut self, recovery: Duration) -> Self {
-        self.recovery = recovery;
-        self
-    }
-
-    /// The breaker, closed.
-    pub fn build(self) -> Breaker {
-        let Self { failures, probes, recovery } = self;
-        let word = AtomicU64::new(Word::CLOSED.pack());
-        Breaker(Arc::new(Shared { word, opened: AtomicU64::new(0), failures, probes, recovery }))
-    }
-}
-
-/// From 1 to what the word has room for.
-fn count(wanted: u32) -> u16 {
-    u16::try_from(wanted).unwrap_or(u16::MAX).max(1)
 }
 
 /// What a [`Breaker`] does at one moment.
@@ -189,61 +214,6 @@ impl std::error::Error for Open {}
 impl From<Open> for Rejection {
     fn from(Open { retry_after }: Open) -> Self {
         Self::CircuitOpen { retry_after }
-    }
-}
-
-/// Leave to ask an upstream once.
-///
-/// It borrows nothing and can ride on a response body. Dropped unsettled, because a client left or for a reason that
-/// says nothing about the upstream, it counts as nothing and gives its probe place back. A probe has its place for as
-/// long as its permit lives: every request has a deadline, so that is bounded; a permit leaked for ever
-/// (`std::mem::forget`) would leave the breaker half-open with one place less.
-#[derive(Debug)]
-#[must_use = "a permit that is dropped at once counts as nothing"]
-pub struct Permit {
-    shared: Arc<Shared>,
-    /// The word it was given under; none once settled.
-    given: Option<Word>,
-}
-
-impl Permit {
-    /// Whether it finds out if the upstream answers again: then it is for one attempt, and what fails is not to be tried twice.
-    pub fn is_probe(&self) -> bool {
-        self.given.is_some_and(|given| given.kind == Kind::HalfOpen)
-    }
-
-    /// Says whether the upstream answered. Ignored when the breaker has opened, or closed again, since the permit was
-    /// given.
-    pub fn settle(mut self, ok: bool, now: Moment) {
-        let Some(given) = self.given.take() else { return };
-        let shared = &self.shared;
-        let mut opens = false;
-        let settled = shared.word.try_update(Ordering::Relaxed, Ordering::Relaxed, |seen| {
-            let word = Word::unpack(seen);
-            let after = if !word.is_period_of(given) {
-                None
-            } else if ok {
-                word.after_success()
-            } else {
-                Some(word.after_failure(shared.failures, now, shared.recovery))
-            };
-            opens = after.is_some_and(|after| after.kind == Kind::Open);
-            after.map(Word::pack)
-        });
-        if settled.is_ok() && opens {
-            shared.opened.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let Some(given) = self.given.filter(|given| given.kind == Kind::HalfOpen) else { return };
-        // An error means that another probe has decided meanwhile: there is no place left to give back.
-        let _ = self.shared.word.try_update(Ordering::Relaxed, Ordering::Relaxed, |seen| {
-            let word = Word::unpack(seen);
-            word.is_period_of(given).then(|| word.with_one_probe_less().pack())
-        });
     }
 }
 
