@@ -120,6 +120,6 @@ fn one_slow_endpoint_of_five() {
     let [round_robin, random, least_request, peak_ewma] = runs.map(|(_, run)| run);
     assert!(least_request.at(990) * 2 < round_robin.at(990).min(random.at(990)));
     assert!(peak_ewma.at(990) < least_request.at(990));
-    assert!(peak_ewma.counts[0] < least_request.counts[0] && least_request.counts[0] < round_robin.counts[0] / 2);
+    assert!(peak_ewma.counts[0] < least_request.counts[0] && least_request.counts[0] < round_robin.counts[0] * 3 / 4);
     assert!(peak_ewma.counts[0] > 20, "the slow one is tried again and again");
 }
