@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method};
@@ -20,7 +21,9 @@ use portcullis_core::source::{Facts, Source};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::testing::SigningKey;
 use portcullis_core::time::Clock;
-use portcullis_core::upstream::{Ask, Breaker, LeastRequest, Pool, RoundRobin, Snapshot};
+use portcullis_core::upstream::{
+    Ask, Breaker, Eject, LeastRequest, PeakEwma, Pool, Roster, RosterSettings, RoundRobin, Snapshot,
+};
 use portcullis_suite::{SECRET, claims, token};
 
 /// The value of an answer that is there at once.
@@ -265,9 +268,31 @@ fn pick(c: &mut Criterion) {
     };
     c.bench_function("pick/round-robin", |b| b.iter(|| turns.lease(&ask())));
     c.bench_function("pick/least-request", |b| b.iter(|| least.lease(&ask())));
+    let ewma = Pool::new("ewma", snapshot(), Arc::new(PeakEwma));
+    for (member, latency) in ewma.snapshot().members().iter().zip(1..) {
+        member.endpoint.observe(Duration::from_millis(latency), Clock::system().now());
+    }
+    c.bench_function("pick/peak-ewma", |b| b.iter(|| ewma.lease(&ask())));
+    roster(c, &snapshot());
     let (breaker, clock) = (Breaker::consecutive(5).build(), Clock::system());
     c.bench_function("pick/breaker permit", |b| {
         b.iter(|| breaker.permit(clock.now()).map(|permit| permit.settle(true, clock.now())).is_ok());
+    });
+}
+
+/// What a roster adds to a request: its pool, and what came of it.
+fn roster(c: &mut Criterion, snapshot: &Snapshot) {
+    let settings = RosterSettings { eject: Some(Eject::default()), ..RosterSettings::default() };
+    let (clock, members) = (Clock::system(), snapshot.members().to_vec());
+    let roster = Roster::new("roster", members, |_| Arc::new(LeastRequest), settings, clock.now());
+    c.bench_function("pick/roster", |b| {
+        b.iter(|| {
+            let now = clock.now();
+            let lease = roster.pool(now).lease(&Ask { key: None, tried: &[], random: 7 })?;
+            lease.observe(Duration::from_millis(1), now);
+            roster.settle(lease.endpoint(), true, now);
+            Some(lease)
+        });
     });
 }
 

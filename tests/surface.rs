@@ -38,21 +38,23 @@ macro_rules! all {
 
 all! {
     // One value of these stands for one thing that is counted or kept: an Arc shares it.
-    shared: Admitted<'_>, ApiKeyVerifier, Endpoint, Lease, Limits, MemoryStore, Permit, Plan, Pool, Refused, RoundRobin, Route, RuledFields, Routed<'_, '_>,
+    shared: Admitted<'_>, ApiKeyVerifier, Endpoint, Lease, Limits, MemoryStore, Permit, Plan, Pool, Refused, Roster, RoundRobin, Route, RuledFields, Routed<'_, '_>,
         Sharded<u8>, Snapshot, Split, StoreError, Table, Target, portcullis_core::plan::Upstream;
     // A future of somebody else's may be in these, and that need not be shared.
     sent: Answer<u8>, ResponseFuture<Nothing, ()>;
     cloned: Accepted<'_>, Access, Admit<()>, AdmitLayer, portcullis_core::auth::Algorithm, portcullis_core::limit::Algorithm, ApiKey, Arrival,
-        Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerChange, BreakerSettings, BreakerState,
-        CanonicalPath<'_>, Challenge, Charge, ChargeSet, Clock, EncodedSeparators, EndpointIndex, EndpointUrl, EndpointUrlError,
+        Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerChange,
+        BreakerSettings, BreakerState, CanonicalPath<'_>, Challenge, Charge, ChargeSet, Clock, EncodedSeparators, EndpointIndex,
+        EndpointUrl, EndpointUrlError, Change<'_>, Eject, EndpointStanding, EndpointState,
         Entry, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
         Fallback, HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
-        Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, OpenedBy, Opens, Params<'_>, PassedOver, PathError,
-        Pattern, PatternError, PatternProblem, Policies, Proto, Protocol, ProtocolError, PseudonymError, Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer,
-        Redirect, RedirectTemplate, Rejection, Rendered, Respond, Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId,
+        Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, OpenedBy, Opens, Params<'_>,
+        PassedOver, PathError, Pattern, PatternError, PatternProblem, Policies, Proto, Protocol, ProtocolError, PseudonymError,
+        Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer, Redirect, RedirectTemplate, Rejection, Rendered, Respond,
+        Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId, PeakEwma, RosterSettings, RosterState,
         portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
-        SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Tie, TokenSource, TokenSourceError,
+        SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Thresholds, Tie, TokenSource, TokenSourceError,
         TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, Upgrade, UpstreamIndex, Verdict, VerifyingKeys, Via;
 }
 

@@ -87,7 +87,8 @@
 //! - **rule**: a named limit. Its **quota** is how much in which period; a **charge** is what one request costs a
 //!   **subject** (who it is counted as) under it; a **verdict** is what the store says to all charges of a request.
 //! - **upstream**: a named service behind the gateway; its **pool** is its **endpoints**, each a **member** with a weight; a
-//!   **picker** chooses one, and a **lease** is the use of one by one request.
+//!   **picker** chooses one, and a **lease** is the use of one by one request. Its **roster** has all of them, those
+//!   too that may not be asked now: **ejected** for what came of requests, or **unhealthy** by a **check**.
 //! - **breaker**: stops asking an upstream that does not answer; a **permit** is its leave to ask.
 //! - **budget**: how many **retries** an upstream may be asked for, as a share of its requests.
 //! - **plan**: the validated run-time description; immutable.

@@ -1,8 +1,9 @@
 //! What stands behind the gateway: the fifth step, *pick*, and the breaker before it.
 //!
 //! An upstream's [`Pool`] is its [`Endpoint`]s; an [`UpstreamPicker`] chooses one of them, and the [`Lease`] that comes
-//! of it counts the request in flight until it is dropped. A [`Breaker`] stops asking an upstream that does not
-//! answer; a [`RetryBudget`] bounds how much is asked twice, and [`backoff`] says when.
+//! of it counts the request in flight until it is dropped. A [`Roster`] has all endpoints of an upstream, and makes the pools
+//! of those that may be asked. A [`Breaker`] stops asking an upstream that does not answer; a [`RetryBudget`] bounds how much is
+//! asked twice, and [`backoff`] says when.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,10 +31,13 @@ mod breaker;
 mod budget;
 mod endpoint;
 mod hash;
+mod latency;
 mod least_request;
 mod no_endpoint;
+mod peak_ewma;
 mod pool;
 mod random;
+mod roster;
 mod round_robin;
 mod slots;
 mod snapshot;
@@ -46,8 +50,10 @@ pub use endpoint::Endpoint;
 pub use hash::Hash;
 pub use least_request::LeastRequest;
 pub use no_endpoint::NoEndpoint;
+pub use peak_ewma::PeakEwma;
 pub use pool::{Lease, Pool, Tried};
 pub use random::Random;
+pub use roster::{Change, Eject, EndpointStanding, EndpointState, Roster, RosterSettings, RosterState, Thresholds};
 pub use round_robin::RoundRobin;
 pub use snapshot::{Member, Snapshot};
 pub use url::{ACCEPTED_URLS, EndpointUrl, EndpointUrlError, MAX_SOCKET_PATH, Scheme};

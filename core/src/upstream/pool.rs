@@ -3,10 +3,12 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
 use super::{Ask, Endpoint, EndpointIndex, Snapshot, UpstreamPicker};
+use crate::time::Moment;
 
 /// An upstream's endpoints at one time, together with the picker made for them.
 ///
@@ -78,6 +80,13 @@ impl Lease {
     /// The endpoint.
     pub const fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// Takes note of how long the answer took, from the request to the complete head, which came at `now`: what
+    /// [`PeakEwma`](super::PeakEwma) goes by. An attempt that took too long counts as that long; one that failed at once says nothing about
+    /// how long an answer takes.
+    pub fn observe(&self, latency: Duration, now: Moment) {
+        self.endpoint.observe(latency, now);
     }
 
     /// Its place in the pool it was picked from, for [`Tried`].

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::upstream::{Hash, LeastRequest, Random, RoundRobin};
+use crate::upstream::{Hash, LeastRequest, PeakEwma, Random, RoundRobin};
 
 struct Ours(Claims, fn(&Snapshot) -> Arc<dyn UpstreamPicker>);
 
@@ -22,6 +22,7 @@ impl Driver for Ours {
 fn our_pickers_conform() {
     conformance(&Ours(Claims { retries: true, ..Claims::default() }, |pool| Arc::new(RoundRobin::new(pool))));
     conformance(&Ours(Claims { retries: true, ..Claims::default() }, |_| Arc::new(LeastRequest)));
+    conformance(&Ours(Claims { retries: true, ..Claims::default() }, |_| Arc::new(PeakEwma)));
     conformance(&Ours(Claims { retries: true, ..Claims::default() }, |_| Arc::new(Random)));
     conformance(&Ours(Claims { retries: true, keys: true, ..Claims::default() }, |pool| Arc::new(Hash::new(pool))));
 }
