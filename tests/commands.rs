@@ -656,7 +656,9 @@ fn the_demo_shows_what_it_says() {
     let down: Vec<_> = (0..7).map(|_| Client::get(address, "/notifications/down", &[&grace])).collect();
     assert!(down.iter().all(|answer| answer.status() == 503));
     assert_eq!(down[4].json()["from"], "notifications");
-    assert_eq!((down[5].json()["code"].as_str(), down[5].get("retry-after")), (Some("circuit-open"), Some("30")));
+    assert_eq!(down[5].json()["code"], "circuit-open");
+    // Up to a tenth longer than it says, by chance.
+    assert!((30..=33).contains(&down[5].get("retry-after").unwrap().parse().unwrap()));
 
     demo.signal("-INT");
     assert_eq!(demo.wait().code(), Some(0));
