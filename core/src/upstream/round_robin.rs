@@ -29,7 +29,6 @@ impl RoundRobin {
 }
 
 impl UpstreamPicker for RoundRobin {
-    #[expect(clippy::cast_possible_truncation, reason = "half of the random bits will do")]
     fn pick(&self, pool: &Snapshot, ask: &Ask<'_>) -> Option<EndpointIndex> {
         // A retry is nobody's turn: with one endpoint of two that fails, each request's retry would take the turn of the other, and
         // the next request would come to the one that fails again.

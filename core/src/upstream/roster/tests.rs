@@ -388,6 +388,7 @@ proptest! {
             let asked = pool.snapshot().members().len();
             let of = |code| state.endpoints.iter().filter(|one| one.standing.code() == code).count();
             let healthy = endpoints - of("unhealthy");
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful")]
             let may_be_out = (max * endpoints as f64 + 1e-9).floor() as usize;
             prop_assert!(asked >= 1.max(healthy.min(endpoints - may_be_out)), "{state:?}");
             prop_assert_eq!(asked, state.endpoints.iter().filter(|one| one.asked).count());
