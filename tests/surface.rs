@@ -46,7 +46,7 @@ all! {
         Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerSettings, BreakerState,
         CanonicalPath<'_>, Challenge, Change<'_>, Charge, ChargeSet, Clock, Eject, EncodedSeparators, EndpointIndex, EndpointStanding, EndpointState, EndpointUrl, EndpointUrlError,
         Entry, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
-        HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
+        HeaderRules, HeaderTemplate, HealthCheck, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
         Member, Missed<'_>, Mode, Moment, Network, NetworkError, NoEndpoint, NoKeys, OnFailure, Open, Params<'_>, PassedOver, PathError,
         Pattern, PatternError, PeakEwma, PatternProblem, Policies, Proto, Protocol, ProtocolError, PseudonymError, Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer,
