@@ -16,19 +16,17 @@ use crate::config::span::{At, Given, Text};
 pub(super) fn compile(written: &Written, problems: &mut Problems) -> Option<(RosterSettings, Option<HealthCheck>)> {
     let slow_start = written.slow_start.get().map_or(Duration::ZERO, |at| at.value);
     let eject = match &written.eject {
-        Given::Absent => Some(Eject::default()),
-        Given::Broken => return None,
-        Given::Value(written) => eject(written),
-    };
-    let settings = RosterSettings { eject, health: None, slow_start };
-    match &written.health {
-        Given::Absent => Some((settings, None)),
+        Given::Absent => Some(Some(Eject::default())),
         Given::Broken => None,
-        Given::Value(written) => {
-            let (check, thresholds) = health(written, problems)?;
-            Some((RosterSettings { health: Some(thresholds), ..settings }, Some(check)))
-        }
-    }
+        Given::Value(written) => Some(eject(written)),
+    };
+    let health = match &written.health {
+        Given::Absent => Some(None),
+        Given::Broken => None,
+        Given::Value(written) => health(written, problems).map(Some),
+    };
+    let (check, thresholds) = health?.unzip();
+    Some((RosterSettings { eject: eject?, health: thresholds, slow_start }, check))
 }
 
 fn eject(written: &WrittenEject) -> Option<Eject> {
