@@ -74,7 +74,7 @@ fn a_fixed_answer_stands_in() {
     let app = Upstream::start(|request| match request.target() {
         "/404" => Reply::status(404, "not here"),
         "/503" => Reply::status(503, "ill"),
-        _ => Reply::Close(Vec::new()),
+        _ => Reply::status(502, "ill"),
     });
     let settings =
         "breaker = { failures = 3 }\nfallback = { status = 200, headers = { \"x-stale\" = \"yes\" }, body = \"[]\" }";

@@ -186,7 +186,7 @@ impl<'a> Case<'a> {
 }
 
 /// What would otherwise change the picture: rests for the sick one, and the end of all asking.
-const OUT_OF_THE_WAY: &str = "breaker = { failures = 60000 }\n";
+const OUT_OF_THE_WAY: &str = "eject = \"off\"\nbreaker = { failures = 60000 }\n";
 
 /// Every row at this picker; those that wait for deadlines beside the others.
 fn matrix(picker: &str) {

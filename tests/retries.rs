@@ -221,7 +221,7 @@ fn retries_keep_to_their_budget() {
 fn connections_survive_answers_that_are_not_passed_on() {
     let bad = [refusing(503), refusing(503)];
     let all: Vec<_> = bad.iter().collect();
-    let gateway = Gateway::start(&app("retries = { budget = 1.0, backoff = \"1ms\" }", &all));
+    let gateway = Gateway::start(&app("eject = \"off\"\nretries = { budget = 1.0, backoff = \"1ms\" }", &all));
     let mut client = Client::connect(gateway.address());
     for _ in 0..20 {
         assert_eq!(client.request("GET", "/", &[]).unwrap().status(), 503);

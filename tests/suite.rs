@@ -33,6 +33,7 @@ mod faults; // what fails in which way, at which picker, with which method: what
 mod forwarding; // fields added and removed on the way, both ways
 mod origins; // the origins that fail as the tests of faults tell them
 mod retries; // what is sent again, and what never is
+mod roster; // servers that fail or are unhealthy are left alone, and come back
 mod rules; // a route's own rules for fields, both ways
 mod splits; // several upstreams on one route
 mod streams; // events reach the client at once, and end with it

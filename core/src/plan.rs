@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::route::{Pattern, Table};
 use crate::source::{Facts, Source};
 use crate::subject::{RuleId, SubjectKey};
 use crate::template::RedirectTemplate;
-use crate::upstream::{EndpointUrl, Snapshot, UpstreamPicker};
+use crate::upstream::{EndpointUrl, RosterSettings, Snapshot, UpstreamPicker};
 
 mod breaker;
 mod retries;
@@ -194,12 +195,16 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// What answers when this one has failed, as its breaker counts, or is not asked.
     pub fallback: Option<Fallback>,
+    /// How each server is asked by itself; none: nobody is.
+    pub health: Option<HealthCheck>,
     /// Idle connections kept for each server, all workers together.
     pub idle_connections: usize,
     /// Its name.
     pub name: Arc<str>,
     /// When a request is sent again.
     pub retries: Retries,
+    /// Which of its servers may be asked.
+    pub roster: RosterSettings,
     /// How long the upstream may take no bytes that are there to be sent; over it 504.
     pub send_timeout: Duration,
     /// Its servers; none for one that the embedding program answers for itself.
@@ -215,6 +220,26 @@ pub struct Server {
     pub url: EndpointUrl,
     /// Its share of the requests, relative to its siblings'.
     pub weight: NonZeroU32,
+}
+
+/// How a server is asked whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// From the end of a check to the next, give or take a tenth.
+    pub interval: Duration,
+    /// What is asked for, with GET.
+    pub path: Box<str>,
+    /// The statuses that say that it is.
+    pub status: Box<[RangeInclusive<u16>]>,
+    /// A check takes no longer, connection and answer.
+    pub timeout: Duration,
+}
+
+impl HealthCheck {
+    /// Whether this status says that a server is well.
+    pub fn accepts(&self, status: u16) -> bool {
+        self.status.iter().any(|range| range.contains(&status))
+    }
 }
 
 /// How an endpoint is chosen: a name, and what makes the picker for a pool's snapshot.

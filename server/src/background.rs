@@ -31,7 +31,7 @@ impl Background {
         }
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
-        let thread = thread::Builder::new().name("portcullis-keys".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("portcullis-back".to_owned()).spawn(move || {
             // Either way it is over: the sender is never used, only dropped.
             let _ = runtime.block_on(stopped);
             // A look-up of a name that hangs is not waited for.

@@ -94,6 +94,7 @@ mod body;
 mod connection;
 mod forward;
 mod h1;
+mod health;
 mod inbound;
 mod listen;
 mod listeners;

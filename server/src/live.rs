@@ -2,9 +2,10 @@
 //! settings that give it meaning are unchanged.
 
 use std::collections::HashMap;
+use std::iter::Sum;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -14,7 +15,7 @@ use portcullis_core::plan::{self, BreakerSettings, Plan, Retries};
 use portcullis_core::rejection::Fault;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{
-    Breaker, BreakerChange, Endpoint, EndpointUrl, Member, OpenedBy, Pool, RetryBudget, Scheme, Snapshot,
+    Breaker, BreakerChange, Change, Endpoint, EndpointUrl, Member, OpenedBy, RetryBudget, Roster, Scheme, Snapshot,
 };
 
 use crate::background::Background;
@@ -23,6 +24,7 @@ use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
 use crate::forward::in_code::Service;
 use crate::gateway::Brought;
+use crate::health::Checks;
 use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{AccessLog, KeysReading, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
 use crate::parts::{self, KeyFetcher, VerifierSettings};
@@ -66,7 +68,9 @@ pub(crate) struct Upstream {
     pub(crate) name: Arc<str>,
     /// Statuses that the breaker counts as failures.
     pub(crate) on: Box<[StatusCode]>,
-    pub(crate) pool: Pool,
+    /// Its servers, and which of them may be asked. The same one for as long as there is an upstream of this name.
+    pub(crate) roster: Arc<Roster>,
+    checks: Arc<Checks>,
     /// When a request is sent again.
     pub(crate) retries: Retries,
     /// How many of its requests may be retries.
@@ -90,6 +94,8 @@ pub(crate) struct Server {
     /// The same for the log.
     pub(crate) name: Arc<str>,
     pub(crate) idle: Idle,
+    /// Why the last check of it failed, if it did.
+    pub(crate) ailment: Mutex<Option<String>>,
 }
 
 impl Running {
@@ -103,6 +109,9 @@ impl Running {
             old.into_iter().flat_map(|old| &old.upstreams).map(|upstream| (&*upstream.name, upstream)).collect();
         let upstreams =
             plan.upstreams.iter().map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), ground)).collect();
+        // Connections that have the old plan may have it for long.
+        let is_gone = |upstream: &&Upstream| plan.upstreams.iter().all(|spec| spec.name != upstream.name);
+        old.into_iter().flat_map(|old| &old.upstreams).filter(is_gone).for_each(|upstream| upstream.checks.stop());
         let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let of_route = |route: &plan::Route| route.limits.rules.iter().map(|rule| metrics.limit(rule.name())).collect();
         let limits = plan.routes.iter().map(of_route).collect();
@@ -145,12 +154,9 @@ impl Running {
 
 impl Upstream {
     fn new(spec: &plan::Upstream, old: Option<&Self>, ground: Ground<'_>) -> Self {
-        let member = |server: &plan::Server| {
-            let endpoint = Server::endpoint(&server.url, spec.idle_connections, old);
-            Member { endpoint, weight: server.weight }
-        };
-        let snapshot = Snapshot::of(spec.servers.iter().map(member));
-        let picker = (spec.balance.picker)(&snapshot);
+        let roster = roster(spec, old.map(|old| &old.roster), ground.clock);
+        let checks = old.map_or_else(Arc::default, |old| Arc::clone(&old.checks));
+        checks.follow(spec.health.as_ref(), &roster, ground);
         // A breaker counts what its settings say; under other settings its count means nothing.
         let breaker = match old {
             Some(old) if old.breaker_settings == spec.breaker => old.breaker.clone(),
@@ -168,8 +174,9 @@ impl Upstream {
             connect_timeout: spec.connect_timeout,
             name: Arc::clone(&spec.name),
             on: spec.breaker.on.clone(),
-            pool: Pool::new(Arc::clone(&spec.name), snapshot, picker),
             retries: spec.retries.clone(),
+            roster,
+            checks,
             send_timeout: spec.send_timeout,
             series: ground.metrics.upstream(&spec.name),
             service: ground.brought.service(&spec.name),
@@ -213,25 +220,85 @@ impl Upstream {
         }
     }
 
+    /// Takes note of an attempt at `endpoint` that came to this: who fails too often is left alone for a while.
+    pub(crate) fn settle(&self, endpoint: &Endpoint, outcome: Result<StatusCode, &Rejection>, clock: &Clock) {
+        match outcome {
+            Ok(status) => self.roster.settle(endpoint, !self.on.contains(&status), clock.now()),
+            Err(rejection) if AttemptOutcome::of(rejection).is_some() => {
+                let now = clock.now();
+                if matches!(rejection, Rejection::UpstreamTimeout) {
+                    // It takes as long as that, at least.
+                    endpoint.observe(self.timeout, now);
+                }
+                self.roster.settle(endpoint, false, now);
+            }
+            // What the client did says nothing of a server.
+            Err(_) => {}
+        }
+    }
+
     /// Idle connections of all its servers.
     pub(crate) fn idle(&self) -> usize {
-        self.servers().map(|server| server.idle.len()).sum()
+        self.sum(|server, _| server.idle.len())
     }
 
     /// Connections opened, and how often one was used again.
     pub(crate) fn used(&self) -> (u64, u64) {
-        self.servers().map(|server| server.idle.used()).fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+        (self.sum(|server, _| server.idle.used().0), self.sum(|server, _| server.idle.used().1))
     }
 
     /// Requests in flight at all its servers.
     pub(crate) fn in_flight(&self) -> u64 {
         let in_code = self.service.as_ref().map_or(0, |service| u64::from(service.in_flight()));
-        in_code
-            + self.pool.snapshot().members().iter().map(|member| u64::from(member.endpoint.in_flight())).sum::<u64>()
+        in_code + self.sum(|_, endpoint| u64::from(endpoint.in_flight()))
     }
 
-    fn servers(&self) -> impl Iterator<Item = &Server> {
-        self.pool.snapshot().members().iter().filter_map(|member| Server::of(&member.endpoint))
+    fn sum<T: Sum>(&self, of: impl Fn(&Server, &Endpoint) -> T) -> T {
+        let endpoints = self.roster.endpoints();
+        endpoints.iter().filter_map(|endpoint| Some(of(Server::of(endpoint)?, endpoint))).sum()
+    }
+}
+
+/// The roster of an upstream: the old one with what changed, where there was one.
+fn roster(spec: &plan::Upstream, old: Option<&Arc<Roster>>, clock: &Clock) -> Arc<Roster> {
+    let known = old.map(|old| old.endpoints()).unwrap_or_default();
+    let member = |server: &plan::Server| Member {
+        endpoint: Server::endpoint(&server.url, spec.idle_connections, &known),
+        weight: server.weight,
+    };
+    let members: Vec<_> = spec.servers.iter().map(member).collect();
+    let make = Arc::clone(&spec.balance.picker);
+    let (picker, settings) = (move |snapshot: &Snapshot| make(snapshot), spec.roster.clone());
+    if let Some(old) = old {
+        old.change(members, picker, settings, clock.now());
+        return Arc::clone(old);
+    }
+    let name = Arc::clone(&spec.name);
+    let told = move |change: &Change<'_>| tell(&name, change);
+    Arc::new(Roster::new(Arc::clone(&spec.name), members, picker, settings, clock.now()).telling(told))
+}
+
+/// One line for each change.
+fn tell(upstream: &str, change: &Change<'_>) {
+    match change {
+        Change::Ejected { endpoint, rest } => {
+            tracing::warn!(upstream, server = %endpoint.url(), ?rest, "a server is ejected: it failed too often in a row");
+        }
+        Change::Returned(endpoint) => {
+            tracing::info!(upstream, server = %endpoint.url(), "a server is asked again after its rest");
+        }
+        Change::Unhealthy(endpoint) => {
+            let ailment = Server::of(endpoint).and_then(Server::ailment).unwrap_or_default();
+            tracing::warn!(upstream, server = %endpoint.url(), ailment, "a server is unhealthy: its checks fail");
+        }
+        Change::Healthy(endpoint) => {
+            tracing::info!(upstream, server = %endpoint.url(), "a server is healthy again");
+        }
+        Change::Panicking => {
+            tracing::error!(upstream, "too few servers are healthy: health is ignored, and all of them are asked");
+        }
+        Change::PanicOver => tracing::info!(upstream, "enough servers are healthy: health is heeded again"),
+        _ => {}
     }
 }
 
@@ -241,12 +308,15 @@ impl Server {
         endpoint.kept()
     }
 
+    /// Why the last check of it failed, if it did.
+    pub(crate) fn ailment(&self) -> Option<String> {
+        self.ailment.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The endpoint of this URL: the one that was there before, with its connections, where there was one.
-    fn endpoint(url: &EndpointUrl, most_idle: usize, old: Option<&Upstream>) -> Arc<Endpoint> {
-        let known = old.into_iter().flat_map(|old| old.pool.snapshot().members()).map(|member| &member.endpoint);
-        let known =
-            known.filter(|endpoint| endpoint.url() == url).find_map(|endpoint| Some((endpoint, Self::of(endpoint)?)));
-        if let Some((endpoint, server)) = known {
+    fn endpoint(url: &EndpointUrl, most_idle: usize, known: &[Arc<Endpoint>]) -> Arc<Endpoint> {
+        let mut known = known.iter().filter(|endpoint| endpoint.url() == url);
+        if let Some((endpoint, server)) = known.find_map(|endpoint| Some((endpoint, Self::of(endpoint)?))) {
             server.idle.set_most(most_idle);
             return Arc::clone(endpoint);
         }
@@ -266,7 +336,7 @@ impl Server {
             Address::Unix(_) => url.to_string().into(),
             _ => url.authority().into(),
         };
-        Self { address, authority, name, idle: Idle::new(most_idle) }
+        Self { address, authority, name, idle: Idle::new(most_idle), ailment: Mutex::default() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The operator's own door: /livez, /readyz, /metrics. Never on a client listener.
+//! The operator's own door: /livez, /readyz, /metrics, /api/upstreams. Never on a client listener.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,15 +13,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use portcullis_core::upstream;
+use portcullis_core::time::Moment;
+use portcullis_core::upstream::{self, EndpointStanding, EndpointState};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::State;
+use crate::live::{Server, Upstream};
 use crate::observe::BreakerState;
-use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, Readings, UpstreamReading};
+use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, EndpointReading, Metrics, Readings, UpstreamReading};
 use crate::stream::Stream;
+
+mod upstreams;
 
 /// Connections at a time: an operator and a few scrapers.
 const CONNECTIONS: usize = 64;
@@ -97,7 +101,12 @@ pub(crate) fn answer<B>(gateway: &State, request: &Request<B>) -> Response<Full<
             let _ = response.headers_mut().try_insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+        "/api/upstreams" => {
+            let mut response = text(StatusCode::OK, upstreams::json(gateway));
+            let _ = response.headers_mut().try_insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /api/upstreams\n"),
     }
 }
 
@@ -147,6 +156,7 @@ fn readings(gateway: &State) -> Readings {
         reading.connections_idle = upstream.idle() as u64;
         (reading.connections_opened, reading.connections_reused) = upstream.used();
         reading.breaker = Some(breaker(upstream.breaker.state(now)));
+        (reading.panicking, reading.endpoints) = endpoints(upstream, now);
         reading.breaker_opened = upstream.breaker.times_opened();
         reading.breaker_reopened = upstream.breaker.times_reopened();
         reading
@@ -161,6 +171,23 @@ fn readings(gateway: &State) -> Readings {
         plans: gateway.plans() as u64,
         upstreams: upstreams.collect(),
     }
+}
+
+fn endpoints(upstream: &Upstream, now: Moment) -> (bool, Vec<EndpointReading>) {
+    let state = upstream.roster.state_at(now);
+    let reading = |of: &EndpointState| {
+        Some(EndpointReading {
+            asked: of.asked,
+            checks_failed: of.checks_failed,
+            checks_passed: of.checks_passed,
+            ejected: matches!(of.standing, EndpointStanding::Ejected { .. }),
+            ejections: of.ejections,
+            healthy: of.standing != EndpointStanding::Unhealthy,
+            in_flight: of.endpoint.in_flight().into(),
+            name: Arc::clone(&Server::of(&of.endpoint)?.name),
+        })
+    };
+    (state.panicking, state.endpoints.iter().take(Metrics::MAX_SERVERS).filter_map(reading).collect())
 }
 
 fn breaker(state: upstream::BreakerState) -> BreakerState {

@@ -15,7 +15,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use portcullis_core::Rejection;
 use portcullis_core::plan::RetryOn;
-use portcullis_core::upstream::{Ask, EndpointIndex, Lease, Tried, backoff};
+use portcullis_core::upstream::{Ask, EndpointIndex, Lease, Pool, Tried, backoff};
 use tokio::time::Instant;
 
 use super::body::{Flow, RequestBody};
@@ -36,6 +36,8 @@ pub(super) struct Attempts<'a> {
     pub(super) key: Option<u64>,
     pub(super) random: u64,
     pub(super) trail: &'a mut Trail,
+    /// Those that could be asked when it began; what was tried are places in it.
+    pool: Arc<Pool>,
     tried: Tried,
     /// Retries that are left: none for a probe, which finds out and does not insist.
     left: u8,
@@ -93,7 +95,8 @@ impl<'a> Attempts<'a> {
         is_probe: bool,
     ) -> Self {
         let left = if is_probe { 0 } else { upstream.retries.attempts };
-        Self { upstream, meters, outgoing, flow, deadlines, key, random, trail, tried: Tried::new(), left, retries: 0 }
+        let (pool, tried) = (upstream.roster.pool(meters.clock.now()), Tried::new());
+        Self { upstream, meters, outgoing, flow, deadlines, key, random, trail, pool, tried, left, retries: 0 }
     }
 
     /// The head that the client gets.
@@ -105,6 +108,9 @@ impl<'a> Attempts<'a> {
         loop {
             let outcome = self.once().await;
             self.upstream.count(outcome.as_ref().map(Reply::status), self.meters.metrics);
+            if let Some(endpoint) = &self.trail.endpoint {
+                self.upstream.settle(endpoint, outcome.as_ref().map(Reply::status), self.meters.clock);
+            }
             let Some(wait) = self.again(&outcome) else { return outcome };
             if let Ok(reply) = outcome {
                 reply.dismiss(self.outgoing);
@@ -143,13 +149,15 @@ impl<'a> Attempts<'a> {
             outcome = send(&mut connection, self.outgoing, self.flow, self.deadlines).await;
         }
         let head = outcome.map_err(Failure::rejection)?;
-        Ok(Reply { head, connection, lease, took: self.meters.clock.now().since(began) })
+        let now = self.meters.clock.now();
+        let took = now.since(began);
+        lease.observe(took, now);
+        Ok(Reply { head, connection, lease, took })
     }
 
     /// An endpoint that was not tried, while there is one; then any but the last, and then that one.
     fn pick(&self) -> Option<Lease> {
-        let lease =
-            |tried: &[EndpointIndex]| self.upstream.pool.lease(&Ask { key: self.key, tried, random: self.random });
+        let lease = |tried: &[EndpointIndex]| self.pool.lease(&Ask { key: self.key, tried, random: self.random });
         let tried = self.tried.as_slice();
         lease(tried).or_else(|| match tried {
             [] => None,
@@ -176,7 +184,7 @@ impl<'a> Attempts<'a> {
         }
         let left = self.deadlines.total_left(self.flow);
         let tried = self.tried.as_slice().len();
-        let others = tried < Tried::MAX && tried < self.upstream.pool.snapshot().members().len();
+        let others = tried < Tried::MAX && tried < self.pool.snapshot().members().len();
         if reason == Reason::Connect && others {
             return (!left.is_zero()).then_some(Duration::ZERO);
         }

@@ -44,7 +44,8 @@ pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<Co
     }
 }
 
-async fn dial(address: &Address) -> io::Result<Stream> {
+/// Connects, for as long as it takes.
+pub(crate) async fn dial(address: &Address) -> io::Result<Stream> {
     let stream = match address {
         Address::Ip(address) => TcpStream::connect(address).await?,
         // Tries the name's addresses one after the other, within the one deadline.

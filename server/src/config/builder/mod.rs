@@ -50,7 +50,7 @@ pub use limit::Limit;
 pub use process::{Admin, Defaults, Log, Server, Store};
 pub use route::{HeaderRules, Respond, Route, Split};
 pub use table::Value;
-pub use upstream::{Breaker, Retries, Upstream};
+pub use upstream::{Breaker, Eject, Health, Retries, Upstream};
 pub use verifier::{ApiKeys, InCode, Jwt};
 
 use super::{Config, LoadOptions, Report, read};

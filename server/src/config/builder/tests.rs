@@ -176,6 +176,12 @@ fn everything() -> Builder {
                 .fallback_respond(200, |respond| respond.header("x-stale", "yes").body("[]"))
                 .retries(|retries| retries.attempts(2).backoff(second).budget(0.5).on(["connect", "502"]).replay(1024))
                 .connect_timeout(second)
+                .eject(|eject| eject.failures(3).rest(second).max(0.3))
+                .health(|health| {
+                    let health = health.path("/health").interval(second).timeout(second).status(["200", "301-399"]);
+                    health.healthy(2).unhealthy(3).panic(0.25)
+                })
+                .slow_start(second)
                 .idle_connections(8)
                 .send_timeout(second)
                 .timeout(2 * second)

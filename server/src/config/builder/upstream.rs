@@ -16,6 +16,16 @@ pub struct Upstream(pub(super) Table);
 #[must_use]
 pub struct Retries(pub(super) Table);
 
+/// When one server of an upstream is left alone.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Eject(pub(super) Table);
+
+/// How each server of an upstream is asked by itself. It needs a path.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Health(pub(super) Table);
+
 /// When an upstream is left alone.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -29,6 +39,8 @@ impl Upstream {
         duration connect_timeout;
         /// Connections kept for each server.
         count idle_connections;
+        /// Over how long a server that returns gets its share of the requests back.
+        duration slow_start;
         /// For how long the upstream may take no bytes that we have.
         duration send_timeout;
         /// How long one attempt may take, to the complete response head.
@@ -71,6 +83,24 @@ impl Upstream {
         self
     }
 
+    /// When one server is left alone.
+    pub fn eject(mut self, eject: impl FnOnce(Eject) -> Eject) -> Self {
+        self.0.set("eject", eject(Eject::default()).0);
+        self
+    }
+
+    /// `eject = "off"`: no server is left alone for what it answers.
+    pub fn no_eject(mut self) -> Self {
+        self.0.set("eject", "off");
+        self
+    }
+
+    /// How each server is asked by itself.
+    pub fn health(mut self, health: impl FnOnce(Health) -> Health) -> Self {
+        self.0.set("health", health(Health::default()).0);
+        self
+    }
+
     /// When it is left alone.
     pub fn breaker(mut self, breaker: impl FnOnce(Breaker) -> Breaker) -> Self {
         self.0.set("breaker", breaker(Breaker::default()).0);
@@ -90,6 +120,40 @@ impl Retries {
         texts on;
         /// So many bytes of a body are kept to be sent again.
         size replay;
+    }
+}
+
+impl Eject {
+    keys! {
+        /// So many failed attempts in a row.
+        count failures;
+        /// Never more than this share of the servers.
+        ratio max;
+    }
+
+    /// `for`: it rests for so long.
+    pub fn rest(mut self, rest: std::time::Duration) -> Self {
+        self.0.set("for", rest);
+        self
+    }
+}
+
+impl Health {
+    keys! {
+        /// So many checks passed in a row make it healthy.
+        count healthy;
+        /// From one check to the next.
+        duration interval;
+        /// While a smaller share of the servers is healthy, health is ignored.
+        ratio panic;
+        /// What is asked for.
+        text path;
+        /// The statuses that say that it is well, as text: "200", "200-299".
+        texts status;
+        /// A check takes no longer.
+        duration timeout;
+        /// So many checks failed in a row make it unhealthy.
+        count unhealthy;
     }
 }
 

@@ -8,12 +8,13 @@ use http::StatusCode;
 use portcullis_core::plan::{Balance, Server, Upstream};
 use portcullis_core::source::{self, Source};
 use portcullis_core::upstream::{
-    Ask, EndpointIndex, EndpointUrl, Hash, LeastRequest, Random, RoundRobin, Scheme, Snapshot, UpstreamPicker,
+    Ask, EndpointIndex, EndpointUrl, Hash, LeastRequest, PeakEwma, Random, RoundRobin, Scheme, Snapshot, UpstreamPicker,
 };
 
 mod breaker;
 mod fallback;
 mod retries;
+mod roster;
 
 use super::Problems;
 use super::target::Upstreams;
@@ -38,15 +39,19 @@ fn one(written: &Written, known: &Upstreams<'_>, problems: &mut Problems) -> Opt
     let breaker = breaker::compile(written.breaker.get(), problems);
     let fallback = fallback::compile(written, known, problems);
     let retries = retries::compile(&written.retries, problems);
+    let roster = roster::compile(written, problems);
     let servers = servers(written, problems);
+    let (roster, health) = roster?;
     Some(Upstream {
         balance: balance?,
         breaker: breaker?,
         connect_timeout: time(&written.connect_timeout, Duration::from_secs(1)),
         fallback: fallback?,
+        health,
         idle_connections: written.idle_connections.get().map_or(64, |at| at.value as usize),
         name: written.name.value.as_str().into(),
         retries: retries?,
+        roster,
         send_timeout: time(&written.send_timeout, Duration::from_secs(30)),
         servers: servers?,
         timeout: time(&written.timeout, Duration::from_secs(10)),
@@ -84,6 +89,7 @@ fn by_name(name: &'static str) -> Balance {
     type Make = fn(&Snapshot) -> Arc<dyn UpstreamPicker>;
     let picker: Make = match name {
         IN_CODE => |_| Arc::new(Nobody),
+        "peak-ewma" => |_| Arc::new(PeakEwma),
         "random" => |_| Arc::new(Random),
         "round-robin" => |snapshot| Arc::new(RoundRobin::new(snapshot)),
         _ => |_| Arc::new(LeastRequest),

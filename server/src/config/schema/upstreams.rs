@@ -16,6 +16,8 @@ pub(crate) struct Upstream {
     pub(crate) breaker: Given<Breaker>,
     pub(crate) connect_timeout: Given<At<Duration>>,
     pub(crate) fallback: Given<Fallback>,
+    pub(crate) eject: Given<Eject>,
+    pub(crate) health: Given<Health>,
     pub(crate) idle_connections: Given<At<u32>>,
     /// It has no servers, and is to have none.
     pub(crate) in_code: bool,
@@ -23,13 +25,15 @@ pub(crate) struct Upstream {
     pub(crate) retries: Given<Retries>,
     pub(crate) send_timeout: Given<At<Duration>>,
     pub(crate) servers: Given<At<Vec<Server>>>,
+    pub(crate) slow_start: Given<At<Duration>>,
     pub(crate) span: Span,
     pub(crate) timeout: Given<At<Duration>>,
 }
 
 /// Notes keys that say nothing of a service of the program, which is called and not connected to: somebody meant them to.
 fn idle(section: &Section<'_>) {
-    for key in ["balance", "connect_timeout", "idle_connections", "retries"].iter().filter(|key| section.has(key)) {
+    let idle = ["balance", "connect_timeout", "eject", "health", "idle_connections", "retries", "slow_start"];
+    for key in idle.iter().filter(|key| section.has(key)) {
         let title = format!("`{key}` does nothing here: there are no servers to choose from or connect to");
         section
             .note(Problem::error(&section.key_span(key), title).hint(format!("remove it: `servers` is \"{IN_CODE}\"")));
@@ -55,8 +59,8 @@ impl Balance {
                 return Given::Value(Self::Hash(text));
             }
             // The last is no word that gets here: it tells whoever mistypes one of the form.
-            let words = ["least-request", "round-robin", "random", IN_CODE, "hash:SOURCE"];
-            value.word(&words, &["peak-ewma"]).and_then(|word| Given::Value(Self::Word(word)))
+            let words = ["least-request", "round-robin", "peak-ewma", "random", IN_CODE, "hash:SOURCE"];
+            value.word(&words, &[]).and_then(|word| Given::Value(Self::Word(word)))
         })
     }
 }
@@ -113,6 +117,28 @@ pub(crate) struct Breaker {
     pub(crate) window: Given<At<Duration>>,
 }
 
+/// When one server is left alone.
+#[derive(Debug)]
+pub(crate) enum Eject {
+    /// "off".
+    Off,
+    /// As it says.
+    On { failures: Given<At<u32>>, max: Given<At<f64>>, rest: Given<At<Duration>> },
+}
+
+/// How each server is asked by itself.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) healthy: Given<At<u32>>,
+    pub(crate) interval: Given<At<Duration>>,
+    pub(crate) panic: Given<At<f64>>,
+    pub(crate) path: Given<Text>,
+    pub(crate) span: Span,
+    pub(crate) status: Given<At<Vec<Text>>>,
+    pub(crate) timeout: Given<At<Duration>>,
+    pub(crate) unhealthy: Given<At<u32>>,
+}
+
 /// A pool is searched through at each pick, and its weights are added up.
 const MOST_WEIGHT: u32 = 1000;
 
@@ -130,19 +156,22 @@ impl Upstream {
             breaker: Given::Absent,
             connect_timeout: absent.clone(),
             fallback: Given::Absent,
+            eject: Given::Absent,
+            health: Given::Absent,
             idle_connections: Given::Absent,
             in_code,
             name,
             retries: Given::Absent,
             send_timeout: absent.clone(),
             servers,
+            slow_start: absent.clone(),
             span,
             timeout: absent,
         })
     }
 
     fn keys(name: At<String>, section: &mut Section<'_>) -> Self {
-        section.not_built_yet(&["tls", "health", "eject"]);
+        section.not_built_yet(&["tls"]);
         let servers = section.value("servers");
         let in_code = servers.get().is_some_and(|servers| servers.is(IN_CODE));
         if in_code {
@@ -153,12 +182,15 @@ impl Upstream {
             breaker: section.table("breaker", Breaker::read),
             connect_timeout: section.duration("connect_timeout"),
             fallback: section.value("fallback").and_then(Fallback::read),
+            eject: section.value("eject").and_then(Eject::read),
+            health: section.table("health", Health::read),
             idle_connections: section.integer("idle_connections", 0..=100_000),
             in_code,
             name,
             retries: section.value("retries").and_then(Retries::read),
             send_timeout: section.duration("send_timeout"),
             servers: servers.and_then(Server::read_all),
+            slow_start: section.duration("slow_start"),
             span: section.span.clone(),
             timeout: section.duration("timeout"),
         }
@@ -205,6 +237,34 @@ impl Retries {
         }
         let attempts = value.integer(0..=MOST_RETRIES);
         attempts.and_then(|attempts| Given::Value(Self { attempts: Given::Value(attempts), ..Self::default() }))
+    }
+}
+
+impl Eject {
+    fn read(value: Value<'_>) -> Given<Self> {
+        if value.is("off") {
+            return Given::Value(Self::Off);
+        }
+        value.section("`eject`", |section| Self::On {
+            failures: section.integer("failures", 1..=1000),
+            max: section.ratio("max", 0.0..=1.0),
+            rest: section.duration("for"),
+        })
+    }
+}
+
+impl Health {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            healthy: section.integer("healthy", 1..=100),
+            interval: section.duration("interval"),
+            panic: section.ratio("panic", 0.0..=1.0),
+            path: section.text("path"),
+            span: section.span.clone(),
+            status: section.texts("status"),
+            timeout: section.duration("timeout"),
+            unhealthy: section.integer("unhealthy", 1..=100),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Metrics;
 use super::counts::{CLASSES, Counts, FAILURES, LimitCounts, RouteCounts, UpstreamCounts};
 use super::page::Page;
-use super::readings::{Readings, UpstreamReading};
+use super::readings::{EndpointReading, Readings, UpstreamReading};
 use crate::observe::record::{BreakerState, LimitOutcome};
 
 /// Everything that one scrape shows.
@@ -86,6 +86,7 @@ impl Collector for Scrape {
         self.limits(page)?;
         self.upstreams(page)?;
         self.upstream_states(page)?;
+        self.endpoint_states(page)?;
         self.keys(page)?;
         self.process(page)
     }
@@ -212,6 +213,47 @@ impl Scrape {
         page.gauges(
             ("portcullis_upstream_connections_idle", "Connections to an upstream that are kept for later", None),
             one(|state| state.connections_idle),
+        )
+    }
+
+    /// For each server of each upstream, as many as are told apart.
+    fn endpoint_states(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let states = || self.readings.upstreams.iter();
+        page.gauges(
+            ("portcullis_upstream_panicking", "Whether health is ignored, because too few servers are healthy", None),
+            states().map(|state| ([("upstream", &*state.name)], u64::from(state.panicking))),
+        )?;
+        let one = |read: fn(&EndpointReading) -> u64| {
+            states().flat_map(move |state| {
+                let servers = state.endpoints.iter();
+                servers.map(move |server| ([("upstream", &*state.name), ("server", &*server.name)], read(server)))
+            })
+        };
+        page.gauges(("portcullis_server_asked", "Whether a server may be asked", None), one(|of| of.asked.into()))?;
+        page.gauges(
+            ("portcullis_server_ejected", "Whether a server rests, because it failed", None),
+            one(|of| of.ejected.into()),
+        )?;
+        page.gauges(
+            ("portcullis_server_healthy", "Whether a server is healthy by its checks", None),
+            one(|of| of.healthy.into()),
+        )?;
+        page.gauges(
+            ("portcullis_server_in_flight", "Attempts at a server that run now", None),
+            one(|of| of.in_flight),
+        )?;
+        page.counters(
+            ("portcullis_server_ejections", "Times that a server was ejected", None),
+            one(|of| of.ejections),
+        )?;
+        page.counters(
+            ("portcullis_server_checks", "Checks of a server's health, by result", None),
+            states().flat_map(|state| {
+                state.endpoints.iter().flat_map(move |server| {
+                    let label = |result| [("upstream", &*state.name), ("server", &*server.name), ("result", result)];
+                    [(label("failed"), server.checks_failed), (label("ok"), server.checks_passed)]
+                })
+            }),
         )
     }
 

@@ -30,7 +30,7 @@ mod readings;
 pub(crate) use counts::AttemptOutcome;
 pub(crate) use names::LimitSeries;
 pub use names::{RouteSeries, UpstreamSeries};
-pub(crate) use readings::{KeysReading, Readings, UpstreamReading};
+pub(crate) use readings::{EndpointReading, KeysReading, Readings, UpstreamReading};
 
 /// What the text that [`Metrics::encode`] makes is, for its `Content-Type`: OpenMetrics 1.0.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -62,6 +62,9 @@ struct Process {
 impl Metrics {
     /// How many different names of routes, of limits, and of upstreams, have series of their own, as long as the process lives.
     pub(crate) const MAX_NAMES: usize = 4096;
+
+    /// How many servers of one upstream have series of their own.
+    pub(crate) const MAX_SERVERS: usize = 256;
 
     /// All at nought; `clock` says when the process began.
     pub(crate) fn new(clock: &Clock) -> Self {

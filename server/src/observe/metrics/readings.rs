@@ -64,8 +64,33 @@ pub(crate) struct UpstreamReading {
     pub connections_opened: u64,
     /// Attempts that found an open connection.
     pub connections_reused: u64,
+    /// Its servers, as many as have series of their own.
+    pub endpoints: Vec<EndpointReading>,
     /// Attempts that run now.
     pub in_flight: u64,
+    /// Health is ignored.
+    pub panicking: bool,
+}
+
+/// The state of one server of an upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct EndpointReading {
+    /// It is asked.
+    pub asked: bool,
+    /// Checks that failed.
+    pub checks_failed: u64,
+    /// Checks that passed.
+    pub checks_passed: u64,
+    /// It rests.
+    pub ejected: bool,
+    /// How many times it was ejected.
+    pub ejections: u64,
+    /// Its checks do not fail.
+    pub healthy: bool,
+    /// Attempts that run now.
+    pub in_flight: u64,
+    /// As the log calls it.
+    pub name: Arc<str>,
 }
 
 impl UpstreamReading {
@@ -79,7 +104,9 @@ impl UpstreamReading {
             connections_idle: 0,
             connections_opened: 0,
             connections_reused: 0,
+            endpoints: Vec::new(),
             in_flight: 0,
+            panicking: false,
         }
     }
 }

@@ -1,0 +1,70 @@
+//! Servers that fail or are unhealthy are left alone, and come back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use portcullis_suite::{Gateway, Reply, Upstream, eventually};
+
+fn app(settings: &str, upstreams: &[&Upstream]) -> String {
+    let servers: Vec<_> = upstreams.iter().map(|upstream| format!("\"{}\"", upstream.url())).collect();
+    format!(
+        "[upstreams.app]\nservers = [{}]\nbalance = \"round-robin\"\nretries = 0\nbreaker = {{ failures = 1000 }}\n{settings}\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n",
+        servers.join(", ")
+    )
+}
+
+/// What the operator sees of the server in this place.
+fn state(gateway: &Gateway, place: usize) -> String {
+    let all: serde_json::Value = serde_json::from_str(&gateway.admin("/api/upstreams").text()).unwrap();
+    all["upstreams"][0]["servers"][place]["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn who_fails_is_ejected_and_comes_back() {
+    let well = Arc::new(AtomicBool::new(false));
+    let bad = Upstream::start({
+        let well = Arc::clone(&well);
+        move |_| if well.load(Ordering::SeqCst) { Reply::ok("back") } else { Reply::status(503, "no") }
+    });
+    let good = Upstream::start(|_| Reply::ok("good"));
+    let gateway = Gateway::start(&app("eject = { failures = 3, for = \"200ms\" }", &[&bad, &good]));
+    eventually("it is left alone", || {
+        gateway.get("/", &[]);
+        state(&gateway, 0) == "ejected"
+    });
+    let metrics = gateway.admin("/metrics").text();
+    assert!(metrics.contains("portcullis_server_ejections_total{upstream=\"app\",server=\""), "{metrics}");
+    well.store(true, Ordering::SeqCst);
+    eventually("it is back", || gateway.get("/", &[]).text() == "back");
+}
+
+/// Its checks fail, while it would answer requests: it gets none. Checks go over connections of their own.
+#[test]
+fn who_is_unhealthy_is_left_alone_and_comes_back() {
+    let (well, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let ill = Upstream::start({
+        let (well, asked) = (Arc::clone(&well), Arc::clone(&asked));
+        move |request| match request.target() {
+            "/health" if well.load(Ordering::SeqCst) => Reply::ok("well"),
+            "/health" => Reply::status(500, "ill"),
+            _ => {
+                asked.fetch_add(1, Ordering::SeqCst);
+                Reply::ok("ill")
+            }
+        }
+    });
+    let good = Upstream::start(|_| Reply::ok("good"));
+    let health = "health = { path = \"/health\", interval = \"20ms\", timeout = \"1s\" }";
+    let gateway = Gateway::start(&app(health, &[&ill, &good]));
+    eventually("it is asked", || gateway.get("/", &[]).text() == "ill");
+    well.store(false, Ordering::SeqCst);
+    eventually("it is out", || state(&gateway, 0) == "unhealthy");
+    let before = asked.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/", &[]).text(), "good");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), before);
+    assert!(gateway.admin("/api/upstreams").text().contains("status 500"));
+    well.store(true, Ordering::SeqCst);
+    eventually("it is asked", || gateway.get("/", &[]).text() == "ill");
+}
