@@ -199,6 +199,10 @@ pub struct Upstream {
     pub health: Option<HealthCheck>,
     /// Idle connections kept for each server, all workers together.
     pub idle_connections: usize,
+    /// How many requests it has at a time, all servers and workers together; none: as many as come.
+    pub max_connections: Option<usize>,
+    /// How many requests may wait for one of these.
+    pub max_pending: usize,
     /// Its name.
     pub name: Arc<str>,
     /// When a request is sent again.

@@ -80,6 +80,8 @@ pub enum Rejection {
     },
     /// A transfer coding other than `chunked`.
     UnknownCoding,
+    /// As many requests as may be are at the upstream, and as many wait as may.
+    UpstreamFull,
     /// The upstream answered with something that is not HTTP.
     UpstreamInvalid,
     /// The upstream closed the connection before its answer was complete.
@@ -164,6 +166,9 @@ impl Rejection {
             Self::StoreUnavailable => own(503, "store-unavailable", "Limits cannot be checked now"),
             Self::TooManyFailures { .. } => own(429, "too-many-failures", "Too many tokens were not accepted"),
             Self::UnknownCoding => own(501, "unknown-coding", "Only the chunked transfer coding is known here"),
+            Self::UpstreamFull => {
+                about(503, "upstream-full", "The service has as many requests as it takes", "connection_limit_reached")
+            }
             Self::UpstreamInvalid => {
                 about(502, "upstream-invalid", "The service's answer is not HTTP", "http_protocol_error")
             }
@@ -208,7 +213,9 @@ impl Rejection {
         match self {
             Self::CircuitOpen { retry_after } | Self::TooManyFailures { retry_after } => Some(*retry_after),
             Self::Limited { verdict, .. } => Some(verdict.wait),
-            Self::NoEndpoint | Self::StoreUnavailable | Self::VerifierUnavailable => Some(SHORT_REST),
+            Self::NoEndpoint | Self::StoreUnavailable | Self::UpstreamFull | Self::VerifierUnavailable => {
+                Some(SHORT_REST)
+            }
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ use portcullis_core::upstream::{
 
 use crate::background::Background;
 use crate::config::{Config, Settings};
+use crate::forward::bound::Bound;
 use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
 use crate::forward::in_code::Service;
@@ -62,6 +63,8 @@ pub(crate) struct Ground<'g> {
 /// An upstream with its pool, breaker and connections.
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    /// How many requests it has at a time; none: as many as come.
+    pub(crate) bound: Option<Arc<Bound>>,
     pub(crate) breaker: Breaker,
     breaker_settings: BreakerSettings,
     pub(crate) connect_timeout: Duration,
@@ -167,7 +170,15 @@ impl Upstream {
             Some(old) => old.budget.clone().with_share(spec.retries.budget),
             None => RetryBudget::new(spec.retries.budget),
         };
+        let bound = spec.max_connections.map(|most| match old.and_then(|old| old.bound.as_ref()) {
+            Some(bound) => {
+                bound.change(most, spec.max_pending);
+                Arc::clone(bound)
+            }
+            None => Arc::new(Bound::new(most, spec.max_pending)),
+        });
         Self {
+            bound,
             breaker,
             budget,
             breaker_settings: spec.breaker.clone(),
@@ -245,6 +256,11 @@ impl Upstream {
     /// Connections opened, and how often one was used again.
     pub(crate) fn used(&self) -> (u64, u64) {
         (self.sum(|server, _| server.idle.used().0), self.sum(|server, _| server.idle.used().1))
+    }
+
+    /// Requests that wait until they may be sent.
+    pub(crate) fn pending(&self) -> u64 {
+        self.bound.as_ref().map_or(0, |bound| bound.used().1 as u64)
     }
 
     /// Requests in flight at all its servers.

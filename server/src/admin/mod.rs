@@ -153,6 +153,7 @@ fn readings(gateway: &State) -> Readings {
     let upstreams = running.upstreams.iter().map(|upstream| {
         let mut reading = UpstreamReading::new(Arc::clone(&upstream.name));
         reading.in_flight = upstream.in_flight();
+        reading.pending = upstream.pending();
         reading.connections_idle = upstream.idle() as u64;
         (reading.connections_opened, reading.connections_reused) = upstream.used();
         reading.breaker = Some(breaker(upstream.breaker.state(now)));

@@ -24,6 +24,7 @@ fn one(upstream: &Upstream, now: Moment) -> Value {
         "name": &*upstream.name,
         "breaker": breaker(upstream.breaker.state(now)).code(),
         "in_flight": upstream.in_flight(),
+        "pending": upstream.pending(),
         "panicking": state.panicking,
         "servers": servers,
     })

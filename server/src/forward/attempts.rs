@@ -19,6 +19,7 @@ use portcullis_core::upstream::{Ask, EndpointIndex, Lease, Pool, Tried, backoff}
 use tokio::time::Instant;
 
 use super::body::{Flow, RequestBody};
+use super::bound::Place;
 use super::connect::{self, Connection, UpstreamBody};
 use super::h1::{Head, Outgoing, Relay};
 use super::send::{Deadlines, Failure, send};
@@ -50,6 +51,7 @@ pub(super) struct Reply {
     head: Head,
     connection: Box<Connection>,
     lease: Lease,
+    place: Place,
     /// From the attempt's beginning to the complete head.
     took: Duration,
 }
@@ -152,7 +154,7 @@ impl<'a> Attempts<'a> {
         let now = self.meters.clock.now();
         let took = now.since(began);
         lease.observe(took, now);
-        Ok(Reply { head, connection, lease, took })
+        Ok(Reply { head, connection, lease, place: Place::default(), took })
     }
 
     /// An endpoint that was not tried, while there is one; then any but the last, and then that one.
@@ -211,6 +213,11 @@ impl<'a> Attempts<'a> {
 }
 
 impl Reply {
+    /// The same, which has its place until its body has ended.
+    pub(super) fn in_place(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         self.head.response.status()
     }
@@ -222,7 +229,7 @@ impl Reply {
         mut outgoing: Outgoing<RequestBody>,
         flow: Option<Arc<Flow>>,
     ) -> Answered {
-        let Self { head: Head { response, framing, lasts }, connection, lease, took } = self;
+        let Self { head: Head { response, framing, lasts }, connection, lease, place, took } = self;
         outgoing.is_answered();
         let body = if outgoing.is_over() {
             connection.end_request(&outgoing, framing, lasts)
@@ -238,7 +245,7 @@ impl Reply {
             });
             UpstreamBody::relayed(relayed)
         };
-        let exchange = Exchange::Server { lease };
+        let exchange = Exchange::Server { lease, _place: place };
         Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took }
     }
 

@@ -5,6 +5,7 @@
 
 mod attempts;
 pub(crate) mod body;
+pub(crate) mod bound;
 pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod idle;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 use self::attempts::{Attempts, Reply};
 use self::body::{Flow, RequestBody};
+use self::bound::Place;
 use self::connect::UpstreamBody;
 use self::h1::Outgoing;
 use self::in_code::{InFlight, Service, ServiceBody};
@@ -61,13 +63,15 @@ pub(crate) enum Exchange {
     Server {
         /// Counts it.
         lease: Lease,
+        /// Has a place among those that may be there.
+        _place: Place,
     },
 }
 
 impl Exchange {
     /// The response is complete: its connection can be used again, if both bodies ended cleanly.
     pub(crate) fn complete(self, body: UpstreamBody) {
-        if let Self::Server { lease } = &self
+        if let Self::Server { lease, .. } = &self
             && let Some(server) = Server::of(lease.endpoint())
             && let Some(connection) = body.finish()
         {
@@ -186,13 +190,18 @@ async fn ask(
     meters: Meters<'_>,
     trail: &mut Trail,
 ) -> Result<Reply, Rejection> {
+    // First of all: who waits keeps nothing from anybody, no probe and no endpoint.
+    let place = match &upstream.bound {
+        None => Place::default(),
+        Some(bound) => bound.enter(asked.times.total).await?,
+    };
     let permit = upstream.breaker.permit(meters.clock.now())?;
     let deadlines = asked.times.of(upstream);
     let attempts =
         Attempts::new(upstream, meters, (outgoing, asked.flow), deadlines, asked.choice, trail, permit.is_probe());
     let outcome = attempts.run().await;
     settle(permit, upstream, outcome.as_ref().map(Reply::status), meters.clock.now());
-    outcome
+    outcome.map(|reply| reply.in_place(place))
 }
 
 /// The same where the upstream is a service of the embedding program: once, because nobody knows what it did.

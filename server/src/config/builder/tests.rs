@@ -183,6 +183,8 @@ fn everything() -> Builder {
                 })
                 .slow_start(second)
                 .idle_connections(8)
+                .max_connections(100)
+                .max_pending(10)
                 .send_timeout(second)
                 .timeout(2 * second)
         })

@@ -39,6 +39,10 @@ impl Upstream {
         duration connect_timeout;
         /// Connections kept for each server.
         count idle_connections;
+        /// Requests at a time, all servers together.
+        count max_connections;
+        /// Requests that may wait for one of these.
+        count max_pending;
         /// Over how long a server that returns gets its share of the requests back.
         duration slow_start;
         /// For how long the upstream may take no bytes that we have.

@@ -26,6 +26,9 @@ use crate::config::span::{At, Given, Text};
 /// The servers that are built.
 const SERVERS: &str = "\"http://HOST:PORT\" (a port may be left out) or \"unix:/PATH\"";
 
+/// How many requests wait for one of `max_connections`, unless the file says.
+const MOST_PENDING: usize = 1024;
+
 /// What "no answer" is for a breaker besides none at all, unless the file says.
 const DOWN: [StatusCode; 3] = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
@@ -39,6 +42,10 @@ fn one(written: &Written, known: &Upstreams<'_>, problems: &mut Problems) -> Opt
     let breaker = breaker::compile(written.breaker.get(), problems);
     let fallback = fallback::compile(written, known, problems);
     let retries = retries::compile(&written.retries, problems);
+    if let (Given::Absent, Given::Value(pending)) = (&written.max_connections, &written.max_pending) {
+        let title = "`max_pending` does nothing without `max_connections`: nobody waits";
+        problems.note(Problem::error(&pending.span, title).hint("write both: max_connections = 100, max_pending = 50"));
+    }
     let roster = roster::compile(written, problems);
     let servers = servers(written, problems);
     let (roster, health) = roster?;
@@ -49,6 +56,8 @@ fn one(written: &Written, known: &Upstreams<'_>, problems: &mut Problems) -> Opt
         fallback: fallback?,
         health,
         idle_connections: written.idle_connections.get().map_or(64, |at| at.value as usize),
+        max_connections: written.max_connections.get().map(|at| at.value as usize),
+        max_pending: written.max_pending.get().map_or(MOST_PENDING, |at| at.value as usize),
         name: written.name.value.as_str().into(),
         retries: retries?,
         roster,

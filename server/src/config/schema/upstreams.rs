@@ -21,6 +21,8 @@ pub(crate) struct Upstream {
     pub(crate) idle_connections: Given<At<u32>>,
     /// It has no servers, and is to have none.
     pub(crate) in_code: bool,
+    pub(crate) max_connections: Given<At<u32>>,
+    pub(crate) max_pending: Given<At<u32>>,
     pub(crate) name: At<String>,
     pub(crate) retries: Given<Retries>,
     pub(crate) send_timeout: Given<At<Duration>>,
@@ -32,7 +34,17 @@ pub(crate) struct Upstream {
 
 /// Notes keys that say nothing of a service of the program, which is called and not connected to: somebody meant them to.
 fn idle(section: &Section<'_>) {
-    let idle = ["balance", "connect_timeout", "eject", "health", "idle_connections", "retries", "slow_start"];
+    let idle = [
+        "balance",
+        "connect_timeout",
+        "eject",
+        "health",
+        "idle_connections",
+        "max_connections",
+        "max_pending",
+        "retries",
+        "slow_start",
+    ];
     for key in idle.iter().filter(|key| section.has(key)) {
         let title = format!("`{key}` does nothing here: there are no servers to choose from or connect to");
         section
@@ -160,6 +172,8 @@ impl Upstream {
             health: Given::Absent,
             idle_connections: Given::Absent,
             in_code,
+            max_connections: Given::Absent,
+            max_pending: Given::Absent,
             name,
             retries: Given::Absent,
             send_timeout: absent.clone(),
@@ -186,6 +200,8 @@ impl Upstream {
             health: section.table("health", Health::read),
             idle_connections: section.integer("idle_connections", 0..=100_000),
             in_code,
+            max_connections: section.integer("max_connections", 1..=1_000_000),
+            max_pending: section.integer("max_pending", 0..=1_000_000),
             name,
             retries: section.value("retries").and_then(Retries::read),
             send_timeout: section.duration("send_timeout"),

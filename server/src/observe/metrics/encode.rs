@@ -188,6 +188,10 @@ impl Scrape {
             one(|state| state.in_flight),
         )?;
         page.gauges(
+            ("portcullis_upstream_pending", "Requests that wait until they may be sent to an upstream", None),
+            one(|state| state.pending),
+        )?;
+        page.gauges(
             ("portcullis_upstream_breaker", "The state of an upstream's breaker: 1 at the one it is in", None),
             states().filter_map(|state| Some((state, state.breaker?))).flat_map(|(state, now)| {
                 let label = move |one: BreakerState| [("upstream", &*state.name), ("state", one.code())];

@@ -68,6 +68,8 @@ pub(crate) struct UpstreamReading {
     pub endpoints: Vec<EndpointReading>,
     /// Attempts that run now.
     pub in_flight: u64,
+    /// Requests that wait for their turn.
+    pub pending: u64,
     /// Health is ignored.
     pub panicking: bool,
 }
@@ -106,6 +108,7 @@ impl UpstreamReading {
             connections_reused: 0,
             endpoints: Vec::new(),
             in_flight: 0,
+            pending: 0,
             panicking: false,
         }
     }

@@ -1,0 +1,95 @@
+//! How many requests an upstream has at a time, and how many wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use portcullis_suite::{Client, Gateway, Reply, Upstream, eventually};
+
+fn text(upstream: &Upstream, settings: &str) -> String {
+    format!(
+        "[upstreams.app]\nservers = [\"{}\"]\n{settings}\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\n",
+        upstream.url()
+    )
+}
+
+fn hanging(gateway: &Gateway, target: &str) -> Client {
+    let mut client = Client::connect(gateway.address());
+    client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
+    client
+}
+
+fn gauge(gateway: &Gateway, name: &str) -> f64 {
+    gateway.metric(&format!("portcullis_upstream_{name}{{upstream=\"app\"}}")).unwrap()
+}
+
+/// Exactly so many are there and exactly so many wait; one more is a 503 at once. Who leaves makes room.
+#[test]
+fn over_the_bounds_it_is_a_503_at_once() {
+    let well = Arc::new(AtomicBool::new(false));
+    let script = Arc::clone(&well);
+    let upstream =
+        Upstream::start(move |_| if script.load(Ordering::SeqCst) { Reply::ok("well") } else { Reply::Silence });
+    let gateway = Gateway::start(&text(&upstream, "max_connections = 3\nmax_pending = 2"));
+    let there: Vec<_> = (0..3).map(|_| hanging(&gateway, "/there")).collect();
+    eventually("they are there", || upstream.seen().len() == 3);
+    let mut waiting: Vec<_> = (0..2)
+        .map(|number| {
+            let client = hanging(&gateway, &format!("/waits/{number}"));
+            eventually("it waits", || gauge(&gateway, "pending") == f64::from(number + 1));
+            client
+        })
+        .collect();
+    for _ in 0..5 {
+        let refused = gateway.get("/", &[]);
+        assert_eq!((refused.status(), refused.json()["code"].as_str()), (503, Some("upstream-full")));
+        assert_eq!(refused.get("proxy-status"), Some("portcullis; error=connection_limit_reached"));
+        assert!(refused.get("retry-after").is_some());
+    }
+    assert_eq!((upstream.seen().len(), gauge(&gateway, "in_flight")), (3, 3.0), "nobody else came that far");
+    // One that waits leaves, and another may wait.
+    drop(waiting.pop());
+    eventually("it is gone", || gauge(&gateway, "pending") == 1.0);
+    let mut last = hanging(&gateway, "/waits/last");
+    eventually("it waits", || gauge(&gateway, "pending") == 2.0);
+    well.store(true, Ordering::SeqCst);
+    drop(there);
+    for client in waiting.iter_mut().chain([&mut last]) {
+        assert_eq!(client.response().unwrap().text(), "well");
+    }
+    eventually("all is empty", || gauge(&gateway, "pending") == 0.0 && gauge(&gateway, "in_flight") == 0.0);
+    assert_eq!(gateway.metric("portcullis_upstream_breaker_opened_total{upstream=\"app\"}"), Some(0.0));
+    assert_eq!(gateway.get("/", &[]).text(), "well");
+}
+
+/// A place is taken until the answer's last byte.
+#[test]
+fn an_answer_that_streams_keeps_its_place() {
+    let upstream = Upstream::start(|request| match request.target() {
+        "/stream" => Reply::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"),
+        _ => Reply::ok("ok"),
+    });
+    let gateway = Gateway::start(&text(&upstream, "max_connections = 1\nmax_pending = 0"));
+    let mut client = hanging(&gateway, "/stream");
+    assert!(client.some().is_some(), "it has begun");
+    assert_eq!(gateway.get("/", &[]).status(), 503);
+    drop(client);
+    eventually("it is free", || gateway.get("/", &[]).status() == 200);
+}
+
+/// A reload with another bound throws nobody out, and lets in who waits.
+#[test]
+fn a_reload_changes_the_bound_and_keeps_what_is_there() {
+    let upstream = Upstream::start(|request| match request.target() {
+        "/there" => Reply::Silence,
+        _ => Reply::ok("ok"),
+    });
+    let mut gateway = Gateway::start(&text(&upstream, "max_connections = 1"));
+    let _there = hanging(&gateway, "/there");
+    eventually("it is there", || upstream.seen().len() == 1);
+    let mut waiting = hanging(&gateway, "/waits");
+    eventually("it waits", || gauge(&gateway, "pending") == 1.0);
+    gateway.reload(&text(&upstream, "max_connections = 2")).unwrap();
+    assert_eq!(waiting.response().unwrap().text(), "ok");
+    gateway.reload(&text(&upstream, "max_connections = 1\nmax_pending = 0")).unwrap();
+    assert_eq!(gateway.get("/", &[]).json()["code"], "upstream-full");
+}
