@@ -237,33 +237,45 @@ mod tests {
     }
 
     /// No place is lost and none is given twice, whoever comes, waits and leaves at the same time.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn nothing_is_lost_among_threads() {
+    #[test]
+    fn nothing_is_lost_among_threads() {
         let bound = Arc::new(Bound::new(3, 1000));
-        let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let tasks: Vec<_> = (0..64_u64)
-            .map(|number| {
-                let (bound, inside, most) = (Arc::clone(&bound), Arc::clone(&inside), Arc::clone(&most));
-                tokio::spawn(async move {
-                    for turn in 0..200_u64 {
-                        if (number + turn).is_multiple_of(5) {
-                            // Comes and leaves.
-                            let mut leaving = enter(&bound);
-                            let _ = poll(&mut leaving);
-                            continue;
-                        }
-                        let place = enter(&bound).await.unwrap();
-                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        tokio::task::yield_now().await;
-                        inside.fetch_sub(1, Ordering::SeqCst);
-                        drop(place);
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one = async |number: u64| {
+            for turn in 0..200_u64 {
+                if (number + turn).is_multiple_of(5) {
+                    // Comes and leaves.
+                    let mut leaving = enter(&bound);
+                    let _ = poll(&mut leaving);
+                    continue;
+                }
+                let place = enter(&bound).await.unwrap();
+                most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                inside.fetch_sub(1, Ordering::SeqCst);
+                drop(place);
+            }
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let one = &one;
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                    let all = (0..16).map(|number| one(thread * 16 + number));
+                    runtime.block_on(all_of(all.collect()));
+                });
+            }
+        });
         assert_eq!((bound.used(), most.load(Ordering::SeqCst), bound.queue().waiters.len()), ((0, 0), 3, 0));
+    }
+
+    /// Polls them together, on one thread.
+    async fn all_of<F: Future<Output = ()>>(futures: Vec<F>) {
+        let mut left: Vec<_> = futures.into_iter().map(Box::pin).collect();
+        std::future::poll_fn(|cx| {
+            left.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+            if left.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
