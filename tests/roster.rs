@@ -68,3 +68,63 @@ fn who_is_unhealthy_is_left_alone_and_comes_back() {
     well.store(true, Ordering::SeqCst);
     eventually("it is asked", || gateway.get("/", &[]).text() == "ill");
 }
+
+/// U11: a check that hangs has failed in time, and keeps no request waiting.
+#[test]
+fn a_check_that_hangs_has_failed() {
+    let script = |name: &'static str, hangs: bool| {
+        Upstream::start(move |request| match request.target() {
+            "/health" if hangs => Reply::Silence,
+            _ => Reply::ok(name),
+        })
+    };
+    let (ill, good) = (script("ill", true), script("good", false));
+    let health = "health = { path = \"/health\", interval = \"20ms\", timeout = \"50ms\", unhealthy = 2 }";
+    let gateway = Gateway::start(&app(health, &[&ill, &good]));
+    eventually("it is out", || state(&gateway, 0) == "unhealthy");
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/", &[]).text(), "good");
+    }
+    assert!(gateway.admin("/api/upstreams").text().contains("no answer within 50ms"));
+}
+
+/// U11: with all of them down a refusal is quick, and they are asked all the same; the first that answers is there at once.
+#[test]
+fn where_all_are_down_they_are_asked_all_the_same() {
+    let down = Arc::new(AtomicBool::new(true));
+    let server = || {
+        let down = Arc::clone(&down);
+        Upstream::start(move |_| if down.load(Ordering::SeqCst) { Reply::status(503, "down") } else { Reply::ok("up") })
+    };
+    let (one, other) = (server(), server());
+    let health = "health = { path = \"/health\", interval = \"20ms\", timeout = \"1s\", unhealthy = 1, healthy = 1 }";
+    let gateway = Gateway::start(&app(health, &[&one, &other]));
+    eventually("both are out", || (0..2).all(|place| state(&gateway, place) == "unhealthy"));
+    assert_eq!(gateway.get("/", &[]).text(), "down", "somebody is asked");
+    assert!(gateway.admin("/api/upstreams").text().contains("\"panicking\":true"));
+    down.store(false, Ordering::SeqCst);
+    assert_eq!(gateway.get("/", &[]).text(), "up", "before any check says so");
+    eventually("they are well", || gateway.admin("/api/upstreams").text().contains("\"panicking\":false"));
+}
+
+/// A reload keeps what is known of servers that stay, and forgets those that go.
+#[test]
+fn a_reload_keeps_the_standing_of_servers_that_stay() {
+    let (bad, good) = (Upstream::start(|_| Reply::status(503, "no")), Upstream::ok());
+    let eject = "eject = { failures = 2, for = \"1h\" }";
+    let mut gateway = Gateway::start(&app(eject, &[&bad, &good]));
+    eventually("it is left alone", || {
+        gateway.get("/", &[]);
+        state(&gateway, 0) == "ejected"
+    });
+    let third = Upstream::ok();
+    gateway.reload(&app(eject, &[&bad, &good, &third])).unwrap();
+    assert_eq!(state(&gateway, 0), "ejected");
+    let before = bad.seen().len();
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/", &[]).status(), 200);
+    }
+    assert_eq!(bad.seen().len(), before);
+    gateway.reload(&app("eject = \"off\"", &[&bad, &good])).unwrap();
+    eventually("it is asked", || gateway.get("/", &[]).status() == 503);
+}
