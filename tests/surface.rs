@@ -45,6 +45,7 @@ all! {
     cloned: Accepted<'_>, Access, Admit<()>, AdmitLayer, portcullis_core::auth::Algorithm, portcullis_core::limit::Algorithm, ApiKey, Arrival,
         Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerSettings, BreakerState,
         CanonicalPath<'_>, Challenge, Change<'_>, Charge, ChargeSet, Clock, Eject, EncodedSeparators, EndpointIndex, EndpointStanding, EndpointState, EndpointUrl, EndpointUrlError,
+        Discovered, DiscoveryError, Place, Refresh, Refreshed,
         Entry, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
         HeaderRules, HeaderTemplate, HealthCheck, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError, JwtVerifier,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
