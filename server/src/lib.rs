@@ -86,6 +86,7 @@ pub mod config;
 pub mod gateway;
 pub mod observe;
 pub mod server;
+mod servers;
 
 mod admin;
 mod as_bytes;
@@ -99,6 +100,7 @@ mod inbound;
 mod listen;
 mod listeners;
 mod live;
+mod names;
 mod outbound;
 mod parts;
 mod pass;
