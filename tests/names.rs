@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::commands::Running;
 use portcullis_suite::{Gateway, NameServer, Record, Reply, Upstream, eventually};
 
 /// Upstreams on one port of several addresses of this machine.
@@ -182,6 +183,25 @@ fn addresses_that_no_name_may_stand_for_are_refused() {
     eventually("the one is asked", || gateway.get("/", &[]).status() == 200);
     let line = format!("portcullis_name_addresses{{server=\"http://half.test:{}\"}}", fleet.port);
     eventually("the one is known", || gateway.metric(&line) == Some(1.0));
+}
+
+/// One line for each, whatever the number of look-ups; and one when a name is not found any more.
+#[test]
+fn the_log_says_what_was_refused_and_what_is_not_found() {
+    let names = NameServer::start();
+    names.set("app.test", Record::of(["169.254.169.254", "192.0.2.1"], 0));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("portcullis.toml"), app(&names, "", 80)).unwrap();
+    let mut process = Running::start(&["run"], folder.path());
+    let line = process.line("169.254.169.254");
+    assert!(line.contains("link-local") && line.contains("http://app.test:80"), "{line}");
+    let asked = names.asked("app.test");
+    eventually("it is looked up again", || names.asked("app.test") >= asked + 2);
+    names.set("app.test", Record::NoName);
+    process.line("a name is not found");
+    names.set("app.test", Record::of(["192.0.2.1"], 0));
+    process.line("a name is found again");
+    assert_eq!(process.lines_with("169.254.169.254"), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! and so is what only this machine can reach: a name that turns to 169.254.169.254 is after the credentials of the machine (the
 //! metadata service of clouds), and one that turns to 127.0.0.1 after what listens there and trusts who is inside.
 
+#[cfg(any(feature = "dns", test))]
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Whether it is this machine's own name, whatever a resolver says (RFC 6761, section 6.3).
@@ -12,6 +13,7 @@ pub(super) fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
+#[cfg(any(feature = "dns", test))]
 /// Why a name may not stand for this address; none when it may.
 pub(super) fn refusal(address: IpAddr, loopback: bool) -> Option<&'static str> {
     let address = address.to_canonical();
@@ -34,6 +36,7 @@ pub(super) fn refusal(address: IpAddr, loopback: bool) -> Option<&'static str> {
     (address.is_loopback() && !loopback).then_some("loopback")
 }
 
+#[cfg(any(feature = "dns", test))]
 /// The IPv4 address that one of 64:ff9b::/96 leads to, where a network translates (RFC 6052, section 2.1).
 fn translated(address: Ipv6Addr) -> Option<IpAddr> {
     let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else { return None };

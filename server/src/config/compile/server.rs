@@ -113,13 +113,10 @@ fn resolver(given: &Given<At<Vec<Text>>>, problems: &mut Problems) -> Option<Box
         }
         _ => {}
     }
-    list.value
-        .iter()
-        .filter(|one| !one.unset)
-        .filter_map(|one| name_server(one, problems))
-        .collect::<Vec<_>>()
-        .into_boxed_slice()
-        .into()
+    if cfg!(not(feature = "dns")) {
+        problems.note(Problem::error(&list.span, "this build asks no DNS server (its feature \"dns\" is off)"));
+    }
+    Some(list.value.iter().filter(|one| !one.unset).filter_map(|one| name_server(one, problems)).collect())
 }
 
 const ACCEPTED_RESOLVERS: &str =
@@ -129,13 +126,13 @@ fn name_server(text: &Text, problems: &mut Problems) -> Option<SocketAddr> {
     let address = text.value.parse().or_else(|_| text.value.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT)));
     match address {
         Ok(address) if address.port() != 0 => Some(address),
-        _ => {
+        broken => {
             let problem = Problem::error(&text.span, format!("`{}` is not the address of a DNS server", text.shown()));
-            let problem = problem.accepted(ACCEPTED_RESOLVERS);
-            problems.note(match &*text.value {
-                SYSTEM => problem.hint("\"system\" stands alone: what the system says, or these servers"),
-                _ => problem.hint("an IP address: a name would have to be looked up first"),
-            });
+            problems.note(problem.accepted(ACCEPTED_RESOLVERS).hint(match broken {
+                Ok(_) => "a port is from 1 to 65535",
+                Err(_) if text.value == SYSTEM => "\"system\" stands alone: what the system says, or these servers",
+                Err(_) => "an IP address: a name would have to be looked up first",
+            }));
             None
         }
     }
