@@ -98,6 +98,11 @@ impl Running {
         self.seen.iter().any(|line| line.contains(part))
     }
 
+    /// How many of the lines that were read so far have `part` in them.
+    pub(crate) fn lines_with(&self, part: &str) -> usize {
+        self.seen.iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&mut self) -> SocketAddr {
         address_in(&self.line("listening on http://"))

@@ -32,6 +32,7 @@ mod chaos; // two of three servers fail at random under load
 mod fallbacks; // what answers in place of an upstream that failed
 mod faults; // what fails in which way, at which picker, with which method: what clients and servers see
 mod forwarding; // fields added and removed on the way, both ways
+mod names; // servers that are names: found, moved, and kept when nobody answers
 mod origins; // the origins that fail as the tests of faults tell them
 mod retries; // what is sent again, and what never is
 mod roster; // servers that fail or are unhealthy are left alone, and come back

@@ -10,11 +10,12 @@ use portcullis_core::plan::HealthCheck;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{Endpoint, Roster};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::forward::connect;
-use crate::live::{Ground, Server};
+use crate::live::Server;
 
 /// More than this of a head is not read.
 const MOST_HEAD: usize = 16 * 1024;
@@ -33,7 +34,13 @@ struct Running {
 
 impl Checks {
     /// Checks the servers of `roster` as `check` says. Those that are there and are checked like that already go on as they are.
-    pub(crate) fn follow(&self, check: Option<&HealthCheck>, roster: &Arc<Roster>, ground: Ground<'_>) {
+    pub(crate) fn follow(
+        &self,
+        check: Option<&HealthCheck>,
+        roster: &Arc<Roster>,
+        runtime: impl FnOnce() -> io::Result<Handle>,
+        clock: &Clock,
+    ) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoints = if check.is_some() { roster.endpoints() } else { Vec::new() };
         let goes_on = running.check.as_ref() == check;
@@ -46,7 +53,7 @@ impl Checks {
         });
         running.check = check.cloned();
         let Some(check) = check else { return };
-        let runtime = match ground.background.handle() {
+        let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(error) => {
                 tracing::error!(%error, upstream = &**roster.name(), "servers cannot be checked: no thread for it");
@@ -55,7 +62,7 @@ impl Checks {
         };
         for endpoint in endpoints {
             if running.tasks.iter().all(|(other, _)| !Arc::ptr_eq(other, &endpoint)) {
-                let task = watch(Arc::clone(&endpoint), check.clone(), Arc::clone(roster), ground.clock.clone());
+                let task = watch(Arc::clone(&endpoint), check.clone(), Arc::clone(roster), clock.clone());
                 running.tasks.push((endpoint, runtime.spawn(task).abort_handle()));
             }
         }

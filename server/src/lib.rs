@@ -20,7 +20,7 @@
 //! - It opens no port, reads no file but the configuration's, and installs nothing: no logger, no allocator, no provider of
 //!   cryptography, no signal handler. What it has to say goes to `tracing`.
 //! - Any tokio runtime will do, of one thread or many; it spawns the connections of [`Gateway::serve`], the rest of a request whose
-//!   answer came first, and, where keys are fetched from an issuer or the access log is on, one thread each.
+//!   answer came first, and, where keys are fetched, servers are names or checked, or the access log is on, one thread for the former and one for the log.
 //! - A gateway that is dropped ends with its last clone. Nothing is global: a process may have several.
 //!
 //! # With parts of your own
@@ -78,6 +78,7 @@
 //!
 //! | feature | default | what it brings |
 //! |---|---|---|
+//! | `dns` | yes | names of servers are looked up beside requests, by their TTL; without it the system is asked for each new connection |
 //! | `jwks` | yes | keys of issuers over HTTPS (`portcullis-jwks`); without it such a configuration is refused |
 //! | `mimalloc` | yes | the binary's allocator; never the library's, so a program that embeds it turns it off |
 
@@ -86,6 +87,7 @@ pub mod config;
 pub mod gateway;
 pub mod observe;
 pub mod server;
+mod servers;
 
 mod admin;
 mod as_bytes;
@@ -99,6 +101,7 @@ mod inbound;
 mod listen;
 mod listeners;
 mod live;
+mod names;
 mod outbound;
 mod parts;
 mod pass;

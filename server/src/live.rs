@@ -15,20 +15,21 @@ use portcullis_core::plan::{self, BreakerSettings, Plan, Retries};
 use portcullis_core::rejection::Fault;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{
-    Breaker, BreakerChange, Change, Endpoint, EndpointUrl, Member, OpenedBy, RetryBudget, Roster, Scheme, Snapshot,
+    Breaker, BreakerChange, Change, Endpoint, EndpointUrl, OpenedBy, Place, RetryBudget, Roster, Scheme,
 };
 
 use crate::background::Background;
-use crate::config::{Config, Settings};
+use crate::config::{Config, ResolverSettings, Settings};
 use crate::forward::bound::Bound;
 use crate::forward::connect::Address;
 use crate::forward::idle::Idle;
 use crate::forward::in_code::Service;
 use crate::gateway::Brought;
-use crate::health::Checks;
+use crate::names::{Name, Names};
 use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{AccessLog, KeysReading, LimitSeries, Metrics, RouteSeries, UpstreamSeries};
 use crate::parts::{self, KeyFetcher, VerifierSettings};
+use crate::servers::Servers;
 
 /// A plan with all that it runs on. Requests load it once and keep it to their end.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ pub(crate) struct Ground<'g> {
     pub(crate) background: &'g Background,
     pub(crate) clock: &'g Clock,
     pub(crate) metrics: &'g Metrics,
+    pub(crate) names: &'g Names,
     pub(crate) brought: &'g Brought,
 }
 
@@ -73,7 +75,7 @@ pub(crate) struct Upstream {
     pub(crate) on: Box<[StatusCode]>,
     /// Its servers, and which of them may be asked. The same one for as long as there is an upstream of this name.
     pub(crate) roster: Arc<Roster>,
-    checks: Arc<Checks>,
+    servers: Arc<Servers>,
     /// When a request is sent again.
     pub(crate) retries: Retries,
     /// How many of its requests may be retries.
@@ -110,11 +112,14 @@ impl Running {
         let fetchers = fetchers.map(|(auth, made_from)| Self::attach(auth, made_from, old, ground)).collect();
         let known: HashMap<&str, &Upstream> =
             old.into_iter().flat_map(|old| &old.upstreams).map(|upstream| (&*upstream.name, upstream)).collect();
-        let upstreams =
-            plan.upstreams.iter().map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), ground)).collect();
+        let upstreams = plan
+            .upstreams
+            .iter()
+            .map(|spec| Upstream::new(spec, known.get(&*spec.name).copied(), &settings.server.resolver, ground))
+            .collect();
         // Connections that have the old plan may have it for long.
         let is_gone = |upstream: &&Upstream| plan.upstreams.iter().all(|spec| spec.name != upstream.name);
-        old.into_iter().flat_map(|old| &old.upstreams).filter(is_gone).for_each(|upstream| upstream.checks.stop());
+        old.into_iter().flat_map(|old| &old.upstreams).filter(is_gone).for_each(|upstream| upstream.servers.stop());
         let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let of_route = |route: &plan::Route| route.limits.rules.iter().map(|rule| metrics.limit(rule.name())).collect();
         let limits = plan.routes.iter().map(of_route).collect();
@@ -156,10 +161,8 @@ impl Running {
 }
 
 impl Upstream {
-    fn new(spec: &plan::Upstream, old: Option<&Self>, ground: Ground<'_>) -> Self {
-        let roster = roster(spec, old.map(|old| &old.roster), ground.clock);
-        let checks = old.map_or_else(Arc::default, |old| Arc::clone(&old.checks));
-        checks.follow(spec.health.as_ref(), &roster, ground);
+    fn new(spec: &plan::Upstream, old: Option<&Self>, resolver: &ResolverSettings, ground: Ground<'_>) -> Self {
+        let servers = Servers::new(spec, old.map(|old| &old.servers), resolver, ground);
         // A breaker counts what its settings say; under other settings its count means nothing.
         let breaker = match old {
             Some(old) if old.breaker_settings == spec.breaker => old.breaker.clone(),
@@ -186,8 +189,8 @@ impl Upstream {
             name: Arc::clone(&spec.name),
             on: spec.breaker.on.clone(),
             retries: spec.retries.clone(),
-            roster,
-            checks,
+            roster: Arc::clone(&servers.roster),
+            servers,
             send_timeout: spec.send_timeout,
             series: ground.metrics.upstream(&spec.name),
             service: ground.brought.service(&spec.name),
@@ -255,7 +258,7 @@ impl Upstream {
 
     /// Connections opened, and how often one was used again.
     pub(crate) fn used(&self) -> (u64, u64) {
-        (self.sum(|server, _| server.idle.used().0), self.sum(|server, _| server.idle.used().1))
+        self.servers.used()
     }
 
     /// Requests that wait until they may be sent.
@@ -275,27 +278,8 @@ impl Upstream {
     }
 }
 
-/// The roster of an upstream: the old one with what changed, where there was one.
-fn roster(spec: &plan::Upstream, old: Option<&Arc<Roster>>, clock: &Clock) -> Arc<Roster> {
-    let known = old.map(|old| old.endpoints()).unwrap_or_default();
-    let member = |server: &plan::Server| Member {
-        endpoint: Server::endpoint(&server.url, spec.idle_connections, &known),
-        weight: server.weight,
-    };
-    let members: Vec<_> = spec.servers.iter().map(member).collect();
-    let make = Arc::clone(&spec.balance.picker);
-    let (picker, settings) = (move |snapshot: &Snapshot| make(snapshot), spec.roster.clone());
-    if let Some(old) = old {
-        old.change(members, picker, settings, clock.now());
-        return Arc::clone(old);
-    }
-    let name = Arc::clone(&spec.name);
-    let told = move |change: &Change<'_>| tell(&name, change);
-    Arc::new(Roster::new(Arc::clone(&spec.name), members, picker, settings, clock.now()).telling(told))
-}
-
 /// One line for each change.
-fn tell(upstream: &str, change: &Change<'_>) {
+pub(crate) fn tell(upstream: &str, change: &Change<'_>) {
     match change {
         Change::Ejected { endpoint, rest } => {
             tracing::warn!(upstream, server = %endpoint.url(), ?rest, "a server is ejected: it failed too often in a row");
@@ -329,18 +313,29 @@ impl Server {
         self.ailment.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The endpoint of this URL: the one that was there before, with its connections, where there was one.
-    fn endpoint(url: &EndpointUrl, most_idle: usize, known: &[Arc<Endpoint>]) -> Arc<Endpoint> {
-        let mut known = known.iter().filter(|endpoint| endpoint.url() == url);
+    /// The endpoint of this URL, at this place where its host is a name that was found: the one that was there before, with its
+    /// connections, where there was one.
+    pub(crate) fn endpoint(
+        url: &EndpointUrl,
+        (place, name): (Option<&Place>, Option<&Arc<Name>>),
+        most_idle: usize,
+        known: &[Arc<Endpoint>],
+    ) -> Arc<Endpoint> {
+        let at = place.map(|place| place.address);
+        let mut known = known.iter().filter(|endpoint| endpoint.url() == url && endpoint.address() == at);
         if let Some((endpoint, server)) = known.find_map(|endpoint| Some((endpoint, Self::of(endpoint)?))) {
             server.idle.set_most(most_idle);
             return Arc::clone(endpoint);
         }
-        Arc::new(Endpoint::keeping(url.clone(), Self::new(url, most_idle)))
+        let endpoint = |address| Endpoint::keeping(url.clone(), Self::new(url, address, most_idle));
+        Arc::new(match (at, name) {
+            (Some(at), _) => endpoint(Address::Ip(at)).at(at),
+            (None, Some(name)) => endpoint(Address::Awaited(Arc::clone(name))),
+            (None, None) => endpoint(address(url)),
+        })
     }
 
-    fn new(url: &EndpointUrl, most_idle: usize) -> Self {
-        let address = address(url);
+    fn new(url: &EndpointUrl, address: Address, most_idle: usize) -> Self {
         let authority = match address {
             // A path is no host; what applications call the machine that they are on is.
             Address::Unix(_) => HeaderValue::from_static("localhost"),
@@ -350,6 +345,8 @@ impl Server {
         };
         let name = match address {
             Address::Unix(_) => url.to_string().into(),
+            // One of several that the name stands for.
+            Address::Ip(address) if url.name().is_some() => format!("{} ({address})", url.authority()).into(),
             _ => url.authority().into(),
         };
         Self { address, authority, name, idle: Idle::new(most_idle), ailment: Mutex::default() }

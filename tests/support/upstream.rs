@@ -64,7 +64,11 @@ struct Shared {
 impl Upstream {
     /// Answers every request by `script`.
     pub fn start(script: impl Fn(&Message) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    /// The same where somebody listens already.
+    pub fn on(listener: TcpListener, script: impl Fn(&Message) -> Reply + Send + Sync + 'static) -> Self {
         let at = At::Tcp(listener.local_addr().unwrap());
         Self::accepting(at, script, move || listener.accept().ok().map(|(stream, _)| Wire::Tcp(stream)))
     }

@@ -1,7 +1,7 @@
 //! The URL a server is written as.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
@@ -75,6 +75,22 @@ impl EndpointUrl {
     /// `host:port`, an IPv6 address in brackets, the port always written; for a unix socket, its path.
     pub const fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The host's name and the port, where the host is a name: what has to be looked up. None for an IP address or a unix socket.
+    ///
+    /// ```
+    /// use portcullis_core::upstream::EndpointUrl;
+    /// let name = |url: &str| url.parse::<EndpointUrl>().ok()?.name().map(|(host, port)| (host.to_owned(), port));
+    /// assert_eq!(name("http://users.internal"), Some(("users.internal".to_owned(), 80)));
+    /// assert_eq!((name("http://[::1]:7001"), name("unix:/run/app.sock")), (None, None));
+    /// ```
+    pub fn name(&self) -> Option<(&str, u16)> {
+        if self.scheme == Scheme::Unix || self.authority.parse::<SocketAddr>().is_ok() {
+            return None;
+        }
+        let (host, port) = self.authority.rsplit_once(':')?;
+        Some((host, port.parse().ok()?))
     }
 }
 

@@ -157,6 +157,7 @@ fn readings(gateway: &State) -> Readings {
         reading.connections_idle = upstream.idle() as u64;
         (reading.connections_opened, reading.connections_reused) = upstream.used();
         reading.breaker = Some(breaker(upstream.breaker.state(now)));
+        reading.endpoint_count = upstream.roster.endpoints().len() as u64;
         (reading.panicking, reading.endpoints) = endpoints(upstream, now);
         reading.breaker_opened = upstream.breaker.times_opened();
         reading.breaker_reopened = upstream.breaker.times_reopened();
@@ -169,6 +170,7 @@ fn readings(gateway: &State) -> Readings {
         keys: running.keys().collect(),
         limit_keys: store.map_or(0, |store| store.keys as u64),
         limit_overflowed: store.map_or(0, |store| store.overflowed),
+        names: gateway.names().readings(),
         plans: gateway.plans() as u64,
         upstreams: upstreams.collect(),
     }

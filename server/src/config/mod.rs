@@ -81,7 +81,8 @@ pub(crate) use redact::is_telling;
 pub use report::Report;
 pub use resolve::Secret;
 pub use settings::{
-    AccessLog, AdminSettings, ListenAddress, LogFormat, LogSettings, ServerSettings, Settings, StoreSettings,
+    AccessLog, AdminSettings, ListenAddress, LogFormat, LogSettings, ResolverSettings, ServerSettings, Settings,
+    StoreSettings,
 };
 
 use compile::Problems;

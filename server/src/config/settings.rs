@@ -59,12 +59,23 @@ pub struct ServerSettings {
     pub max_headers: usize,
     /// Which fields tell a client about its limits.
     pub rate_limit_headers: HeaderFamilies,
+    /// Who is asked for names of servers.
+    pub resolver: ResolverSettings,
     /// After SIGTERM, what runs may go on for so long.
     pub shutdown_grace: Duration,
     /// [`body_timeout`](Self::body_timeout) for upgraded connections and event streams.
     pub stream_idle_timeout: Duration,
     /// Event-loop threads; 0 is one for each core.
     pub workers: usize,
+}
+
+/// Who is asked for names of servers, and what is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolverSettings {
+    /// DNS servers; none: those of the system's configuration, and its hosts file first.
+    pub servers: Option<Box<[SocketAddr]>>,
+    /// Whether a name may stand for a loopback address.
+    pub loopback: bool,
 }
 
 /// `[admin]`.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::Rejection;
@@ -10,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::h1;
+use crate::names::Name;
 use crate::stream::Stream;
 
 /// A connection to a server. Everything in [`h1`] is generic over the stream.
@@ -19,11 +21,13 @@ pub(crate) type Connection = h1::Connection<Stream>;
 pub(crate) type UpstreamBody = h1::UpstreamBody<Stream>;
 
 /// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Address {
-    /// An IP address, as configured.
+    /// A name that is looked up beside requests, and was not found yet.
+    Awaited(Arc<Name>),
+    /// An IP address.
     Ip(SocketAddr),
-    /// A name, asked of the system's resolver for each new connection.
+    /// A name that is not: asked of the system's resolver for each new connection.
     Name(Box<str>, u16),
     /// The path of a unix socket.
     Unix(Box<Path>),
@@ -47,6 +51,7 @@ pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<Co
 /// Connects, for as long as it takes.
 pub(crate) async fn dial(address: &Address) -> io::Result<Stream> {
     let stream = match address {
+        Address::Awaited(name) => TcpStream::connect(name.addresses().await?.as_slice()).await?,
         Address::Ip(address) => TcpStream::connect(address).await?,
         // Tries the name's addresses one after the other, within the one deadline.
         Address::Name(host, port) => TcpStream::connect((&**host, *port)).await?,

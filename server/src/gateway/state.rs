@@ -22,6 +22,7 @@ use crate::background::Background;
 use crate::config::Config;
 use crate::connection::{Current, Here};
 use crate::live::{Ground, Running};
+use crate::names::Names;
 use crate::observe::{AccessLog, Metrics, Observer};
 
 /// What one gateway is made of, shared by its connections and by every clone of [`Gateway`](super::Gateway).
@@ -45,6 +46,8 @@ pub(crate) struct State {
     /// What was wrong with the last configuration that was not taken over.
     reload_problem: Mutex<Option<String>>,
     background: Background,
+    /// The names of servers that are looked up.
+    names: Names,
     /// Whether every verifier had keys once.
     had_keys: AtomicBool,
     here: Sharded<Option<Here>>,
@@ -86,11 +89,13 @@ impl State {
         #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
         let store = Store::new(&brought, &clock);
-        let background = Background::default();
-        let ground = Ground { background: &background, clock: &clock, metrics: &metrics, brought: &brought };
+        let (background, names) = (Background::default(), Names::default());
+        let ground =
+            Ground { background: &background, clock: &clock, metrics: &metrics, names: &names, brought: &brought };
         Arc::new(Self {
             running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, ground)),
             background,
+            names,
             had_keys: AtomicBool::new(false),
             here: Sharded::new(|| None),
             reloading: Mutex::default(),
@@ -125,8 +130,13 @@ impl State {
         self.brought.put_into(&mut config).map_err(GatewayError::InCode)?;
         // The old log ends with the last request that writes to it.
         let access = access.map_or_else(|| Arc::clone(&old.access), Arc::new);
-        let ground =
-            Ground { background: &self.background, clock: &self.clock, metrics: &self.metrics, brought: &self.brought };
+        let ground = Ground {
+            background: &self.background,
+            clock: &self.clock,
+            metrics: &self.metrics,
+            names: &self.names,
+            brought: &self.brought,
+        };
         let running = Running::new(config, access, Some(&old), ground);
         *self.problem() = None;
         self.metrics().reloaded(running.fingerprint, self.clock.unix());
@@ -169,6 +179,11 @@ impl State {
         }
         let unready = !missing.is_empty() && !self.had_keys.load(Ordering::Acquire);
         (missing, unready)
+    }
+
+    /// The names of servers that are looked up.
+    pub(crate) const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// What it counts.

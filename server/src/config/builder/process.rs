@@ -27,6 +27,10 @@ impl Server {
         count max_headers;
         /// Which fields tell clients of their limits: "ratelimit", "x-ratelimit".
         texts rate_limit_headers;
+        /// Who is asked for names of servers: "system", or the addresses of DNS servers.
+        texts resolver;
+        /// Whether DNS may say that a server is on this machine.
+        flag resolver_loopback;
         /// How long what runs may go on after the signal to stop.
         duration shutdown_grace;
         /// As `body_timeout`, for upgraded connections and event streams.

@@ -119,6 +119,8 @@ fn everything() -> Builder {
                 .max_header_size(32 << 10)
                 .max_headers(50)
                 .rate_limit_headers(["ratelimit"])
+                .resolver(["127.0.0.1:5353"])
+                .resolver_loopback(true)
                 .shutdown_grace(second)
                 .stream_idle_timeout(second)
                 .trusted_header("forwarded")

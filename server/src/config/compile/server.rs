@@ -1,5 +1,6 @@
 //! `[server]`.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use portcullis_core::limit::HeaderFamilies;
@@ -7,7 +8,7 @@ use portcullis_core::limit::HeaderFamilies;
 use super::Problems;
 use crate::config::problem::Problem;
 use crate::config::schema::server::Server;
-use crate::config::settings::ServerSettings;
+use crate::config::settings::{ResolverSettings, ServerSettings};
 use crate::config::span::{At, Given, Text};
 use crate::config::suggest::{did_you_mean, listed};
 
@@ -28,6 +29,7 @@ fn defaults() -> ServerSettings {
         max_header_size: 32 * 1024,
         max_headers: 100,
         rate_limit_headers: HeaderFamilies::default(),
+        resolver: ResolverSettings::default(),
         shutdown_grace: Duration::from_secs(30),
         stream_idle_timeout: Duration::from_secs(60 * 60),
         workers: 0,
@@ -48,6 +50,10 @@ pub(super) fn compile(server: Option<&Server>, problems: &mut Problems) -> (Serv
         max_header_size: header_size(server.max_header_size.get(), problems).unwrap_or(default.max_header_size),
         max_headers: count(&server.max_headers, default.max_headers),
         rate_limit_headers: families(&server.rate_limit_headers, problems),
+        resolver: ResolverSettings {
+            servers: resolver(&server.resolver, problems),
+            loopback: server.resolver_loopback.get().is_some_and(|at| at.value),
+        },
         shutdown_grace: time(&server.shutdown_grace, default.shutdown_grace),
         stream_idle_timeout: time(&server.stream_idle_timeout, default.stream_idle_timeout),
         workers: count(&server.workers, default.workers),
@@ -92,3 +98,45 @@ fn families(given: &Given<At<Vec<Text>>>, problems: &mut Problems) -> HeaderFami
     }
     families
 }
+
+/// The word for the system's own resolver.
+const SYSTEM: &str = "system";
+
+/// Who is asked for names; none: whom the system's configuration says.
+fn resolver(given: &Given<At<Vec<Text>>>, problems: &mut Problems) -> Option<Box<[SocketAddr]>> {
+    let Given::Value(list) = given else { return None };
+    match &*list.value {
+        [one] if one.value == SYSTEM || one.unset => return None,
+        [] => {
+            problems.note(Problem::error(&list.span, "`resolver` is an empty list").accepted(ACCEPTED_RESOLVERS));
+            return None;
+        }
+        _ => {}
+    }
+    if cfg!(not(feature = "dns")) {
+        problems.note(Problem::error(&list.span, "this build asks no DNS server (its feature \"dns\" is off)"));
+    }
+    Some(list.value.iter().filter(|one| !one.unset).filter_map(|one| name_server(one, problems)).collect())
+}
+
+const ACCEPTED_RESOLVERS: &str =
+    "\"system\", or the addresses of DNS servers, such as \"10.0.0.53\" or \"127.0.0.1:5353\"";
+
+fn name_server(text: &Text, problems: &mut Problems) -> Option<SocketAddr> {
+    let address = text.value.parse().or_else(|_| text.value.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT)));
+    match address {
+        Ok(address) if address.port() != 0 => Some(address),
+        broken => {
+            let problem = Problem::error(&text.span, format!("`{}` is not the address of a DNS server", text.shown()));
+            problems.note(problem.accepted(ACCEPTED_RESOLVERS).hint(match broken {
+                Ok(_) => "a port is from 1 to 65535",
+                Err(_) if text.value == SYSTEM => "\"system\" stands alone: what the system says, or these servers",
+                Err(_) => "an IP address: a name would have to be looked up first",
+            }));
+            None
+        }
+    }
+}
+
+/// Where DNS servers listen, unless it is written (RFC 1035, section 4.2).
+const DNS_PORT: u16 = 53;

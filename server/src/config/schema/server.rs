@@ -16,6 +16,8 @@ pub(crate) struct Server {
     pub(crate) max_header_size: Given<At<u64>>,
     pub(crate) max_headers: Given<At<u32>>,
     pub(crate) rate_limit_headers: Given<At<Vec<Text>>>,
+    pub(crate) resolver: Given<At<Vec<Text>>>,
+    pub(crate) resolver_loopback: Given<At<bool>>,
     pub(crate) shutdown_grace: Given<At<Duration>>,
     pub(crate) stream_idle_timeout: Given<At<Duration>>,
     pub(crate) trusted_header: Given<At<&'static str>>,
@@ -34,6 +36,8 @@ impl Server {
             max_header_size: section.value("max_header_size").and_then(Value::size),
             max_headers: section.integer("max_headers", 1..=1000),
             rate_limit_headers: section.value("rate_limit_headers").and_then(Value::texts),
+            resolver: section.texts("resolver"),
+            resolver_loopback: section.value("resolver_loopback").and_then(Value::boolean),
             // No grace at all is a choice.
             shutdown_grace: section.value("shutdown_grace").and_then(Value::duration),
             stream_idle_timeout: section.duration("stream_idle_timeout"),

@@ -87,6 +87,7 @@ impl Collector for Scrape {
         self.upstreams(page)?;
         self.upstream_states(page)?;
         self.endpoint_states(page)?;
+        self.names(page)?;
         self.keys(page)?;
         self.process(page)
     }
@@ -227,6 +228,10 @@ impl Scrape {
             ("portcullis_upstream_panicking", "Whether health is ignored, because too few servers are healthy", None),
             states().map(|state| ([("upstream", &*state.name)], u64::from(state.panicking))),
         )?;
+        page.gauges(
+            ("portcullis_upstream_endpoints", "Servers of an upstream, each address of a name one", None),
+            states().map(|state| ([("upstream", &*state.name)], state.endpoint_count)),
+        )?;
         let one = |read: fn(&EndpointReading) -> u64| {
             states().flat_map(move |state| {
                 let servers = state.endpoints.iter();
@@ -257,6 +262,26 @@ impl Scrape {
                     let label = |result| [("upstream", &*state.name), ("server", &*server.name), ("result", result)];
                     [(label("failed"), server.checks_failed), (label("ok"), server.checks_passed)]
                 })
+            }),
+        )
+    }
+
+    /// For each name that is looked up.
+    fn names(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let names = || self.readings.names.iter();
+        page.gauges(
+            ("portcullis_name_addresses", "Addresses that the name of a server stands for", None),
+            names().map(|name| ([("server", &*name.server)], name.addresses)),
+        )?;
+        page.gauges(
+            ("portcullis_name_stale", "Whether look-ups of a name fail, so that what was found before goes on", None),
+            names().map(|name| ([("server", &*name.server)], u64::from(name.stale))),
+        )?;
+        page.counters(
+            ("portcullis_name_lookups", "Look-ups of the name of a server, by result", None),
+            names().flat_map(|name| {
+                let label = |result| [("server", &*name.server), ("result", result)];
+                [(label("failed"), name.failed), (label("ok"), name.found)]
             }),
         )
     }

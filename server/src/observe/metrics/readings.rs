@@ -17,6 +17,8 @@ pub(crate) struct Readings {
     pub limit_keys: u64,
     /// Charges that found the limit store full.
     pub limit_overflowed: u64,
+    /// Every name of servers that is looked up.
+    pub names: Vec<NameReading>,
     /// Plans in memory: the one in force, and those that connections still have.
     pub plans: u64,
     /// Client connections that became tunnels and are open.
@@ -47,6 +49,21 @@ impl KeysReading {
     }
 }
 
+/// The state of a name that is looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct NameReading {
+    /// Its URL in the configuration.
+    pub server: String,
+    /// Addresses that it stands for.
+    pub addresses: u64,
+    /// Look-ups that failed, or found nothing.
+    pub failed: u64,
+    /// Look-ups that found something.
+    pub found: u64,
+    /// Look-ups fail.
+    pub stale: bool,
+}
+
 /// The state of one upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamReading {
@@ -66,6 +83,8 @@ pub(crate) struct UpstreamReading {
     pub connections_reused: u64,
     /// Its servers, as many as have series of their own.
     pub endpoints: Vec<EndpointReading>,
+    /// How many servers it has now, each address of a name one.
+    pub endpoint_count: u64,
     /// Attempts that run now.
     pub in_flight: u64,
     /// Requests that wait for their turn.
@@ -107,6 +126,7 @@ impl UpstreamReading {
             connections_opened: 0,
             connections_reused: 0,
             endpoints: Vec::new(),
+            endpoint_count: 0,
             in_flight: 0,
             pending: 0,
             panicking: false,
