@@ -18,7 +18,7 @@ use super::{Ask, EndpointIndex, Member, Snapshot, UpstreamPicker};
 /// A request without a key goes by chance. Costs one short hash and one logarithm for each endpoint of the pool; it allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Hash {
-    /// A fixed number for each endpoint's URL, by its index: its place among the others means nothing.
+    /// A fixed number for each endpoint's URL and address, by its index: its place among the others means nothing.
     seeds: Box<[u64]>,
     /// All weights together.
     weights: u64,
@@ -30,6 +30,10 @@ impl Hash {
         let seed = |member: &Member| {
             let mut hasher = SipHasher13::new_with_keys(0, 0);
             hasher.write(member.endpoint.url().to_string().as_bytes());
+            // The addresses of one name have one URL.
+            if let Some(address) = member.endpoint.address() {
+                hasher.write(address.to_string().as_bytes());
+            }
             hasher.finish()
         };
         let weights = pool.members().iter().map(|member| u64::from(member.weight.get())).sum();
@@ -74,8 +78,10 @@ fn distance(seed: u64, key: u64, member: &Member) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::EndpointUrl;
+    use std::sync::Arc;
+
     use super::super::pool::tests::snapshot;
+    use super::super::{Endpoint, EndpointUrl};
     use super::*;
 
     fn pick(pool: &Snapshot, key: u64, tried: &[EndpointIndex]) -> Option<usize> {
@@ -99,6 +105,26 @@ mod tests {
         assert!(counts.iter().all(|count| (9_700..10_300).contains(count)), "{counts:?}");
         let counts = spread(&snapshot(&[3, 1]), 100_000);
         assert!((74_500..75_500).contains(&counts[0]), "{counts:?}");
+    }
+
+    /// The addresses of one name are as far apart as servers with names of their own.
+    #[test]
+    fn keys_are_spread_over_the_addresses_of_one_name() {
+        let url: EndpointUrl = "http://app.internal:80".parse().unwrap();
+        let member = |last: u8| {
+            let endpoint = Arc::new(Endpoint::new(url.clone()).at(([10, 0, 0, last], 80).into()));
+            Member { endpoint, weight: 1.try_into().unwrap() }
+        };
+        let of = |pool: &Snapshot, key| {
+            let index = pick(pool, key, &[]).unwrap();
+            pool.members()[index].endpoint.address()
+        };
+        let [all, without] = [vec![1, 2, 3], vec![3, 1]].map(|last| Snapshot::of(last.into_iter().map(member)));
+        let counts = spread(&all, 30_000);
+        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+        let moved = (0..3_000).filter(|key| of(&all, *key) != of(&without, *key)).count();
+        let lost = (0..3_000).filter(|key| of(&all, *key) == Some(([10, 0, 0, 2], 80).into())).count();
+        assert_eq!(moved, lost, "and who leaves takes only its own keys along");
     }
 
     /// Whoever leaves takes only its own keys along, wherever the others then stand.
