@@ -108,7 +108,8 @@ impl UpstreamPicker for Faulty {
             Fault::Races => {
                 let own = right()?;
                 self.1.store(own.0, Ordering::SeqCst);
-                std::thread::yield_now();
+                // Long enough that threads which were started one after the other meet, also where there are few cores.
+                (0..20).for_each(|_| std::thread::yield_now());
                 Some(EndpointIndex(self.1.load(Ordering::SeqCst)))
             }
             Fault::Starves if len > 2 => Self::draw(pool, ask.tried, ask.random, |index| u64::from(index + 1 < len)),
