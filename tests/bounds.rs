@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis_suite::{Client, Gateway, Reply, Upstream, eventually};
+use portcullis_suite::{Client, Gateway, Reply, Stage, Upstream, eventually};
 
 fn text(upstream: &Upstream, settings: &str) -> String {
     format!(
@@ -92,4 +92,47 @@ fn a_reload_changes_the_bound_and_keeps_what_is_there() {
     assert_eq!(waiting.response().unwrap().text(), "ok");
     gateway.reload(&text(&upstream, "max_connections = 1\nmax_pending = 0")).unwrap();
     assert_eq!(gateway.get("/", &[]).json()["code"], "upstream-full");
+}
+
+/// What a request waits for its turn is no part of the attempt that comes after: its server is not blamed for it.
+#[test]
+fn the_wait_for_a_turn_is_not_held_against_the_server() {
+    let (stage, hangs) = (Stage::default(), Upstream::start(|_| Reply::Silence));
+    // One worker, so that the connection that comes free is the one that is used again.
+    let gateway = Gateway::start(&format!(
+        "listen = [\"127.0.0.1:0\"]\n[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = \"off\"\n\
+         [upstreams.app]\nservers = [\"{}\"]\ntimeout = \"200ms\"\nretries = 0\nmax_connections = 1\n\
+         [upstreams.hangs]\nservers = [\"{}\"]\ntimeout = \"300ms\"\nretries = 0\n\
+         [[routes]]\npath = \"/**\"\nupstream = \"app\"\n[[routes]]\npath = \"/hangs\"\nupstream = \"hangs\"\n",
+        stage.url(),
+        hangs.url()
+    ));
+    let mut first = hanging(&gateway, "/first");
+    let mut peer = stage.accept();
+    assert_eq!(peer.request().target(), "/first");
+    peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no");
+    let mut second = hanging(&gateway, "/second");
+    eventually("it waits", || gauge(&gateway, "pending") == 1.0);
+    assert_eq!(gateway.get("/hangs", &[]).status(), 504, "more time passes than an attempt may take");
+    peer.send("k");
+    assert_eq!(first.response().unwrap().text(), "ok");
+    assert_eq!(peer.request().target(), "/second", "on the connection that came free");
+    peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    assert_eq!(second.response().unwrap().status(), 200);
+}
+
+/// An open breaker refuses at once, also where there is no place to be had.
+#[test]
+fn an_open_breaker_refuses_before_anybody_waits() {
+    let upstream = Upstream::start(|request| match request.target() {
+        "/stream" => Reply::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"),
+        _ => Reply::status(503, "ill"),
+    });
+    let settings = "retries = 0\nbreaker = { failures = 1 }\nmax_pending = 0\nmax_connections";
+    let mut gateway = Gateway::start(&text(&upstream, &format!("{settings} = 2")));
+    let mut client = hanging(&gateway, "/stream");
+    assert!(client.some().is_some(), "it has its place");
+    assert_eq!(gateway.get("/", &[]).text(), "ill");
+    gateway.reload(&text(&upstream, &format!("{settings} = 1"))).unwrap();
+    assert_eq!(gateway.get("/", &[]).json()["code"], "circuit-open");
 }

@@ -88,3 +88,18 @@ fn a_fixed_answer_stands_in() {
     assert_eq!(app.seen().len(), 4, "then its breaker is open");
     assert_eq!(count(&gateway, "fallbacks"), Some(5.0));
 }
+
+/// Who has no time left is not asked, and not blamed for having none.
+#[test]
+fn a_fallback_is_not_asked_when_the_time_is_up() {
+    let (app, other) = (Upstream::start(|_| Reply::Silence), Upstream::ok());
+    let others = format!("[upstreams.other]\nservers = [\"{}\"]", other.url());
+    let gateway = Gateway::start(&format!(
+        "[upstreams.app]\nservers = [\"{}\"]\nfallback = \"other\"\n{others}\n{ROUTE}timeout = \"100ms\"\n",
+        app.url()
+    ));
+    assert_eq!(gateway.get("/", &[]).json()["code"], "upstream-timeout");
+    assert_eq!((app.seen().len(), other.connections()), (1, 0));
+    assert_eq!(count(&gateway, "fallbacks"), Some(0.0));
+    assert_eq!(gateway.metric("portcullis_upstream_attempts_total{upstream=\"other\"}").unwrap_or(0.0), 0.0);
+}

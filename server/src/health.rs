@@ -15,12 +15,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::forward::connect;
+use crate::h1::MOST_FIELDS;
 use crate::live::Server;
 
 /// More than this of a head is not read.
 const MOST_HEAD: usize = 16 * 1024;
-/// Fields of a head.
-const MOST_FIELDS: usize = 64;
 
 /// The checks of one upstream: a task for each of its servers. They end with this.
 #[derive(Debug, Default)]

@@ -76,7 +76,9 @@ impl Bound {
         let most = self.most_waiting.load(Ordering::SeqCst);
         let one_more = |waiting| (waiting < most).then_some(waiting + 1);
         if self.waiting.try_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
-            return Err(Rejection::UpstreamFull);
+            // Of those that wait, some may have got their places and not know it yet.
+            let free = self.queue().waiters.is_empty() && self.take();
+            return if free { Ok(Place(Some(Arc::clone(self)))) } else { Err(Rejection::UpstreamFull) };
         }
         let mut waiting = Waiting { bound: self, number: None };
         let (to, place) = oneshot::channel();
@@ -208,6 +210,20 @@ mod tests {
         drop(third);
         drop(place(&mut fourth));
         assert_eq!(bound.used(), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_free_is_given_while_another_is_told_of_its_own() {
+        let bound = Arc::new(Bound::new(2, 1));
+        let (first, second) = (place(&mut enter(&bound)), place(&mut enter(&bound)));
+        let mut third = enter(&bound);
+        assert!(poll(&mut third).is_pending());
+        drop((first, second));
+        // The third has got one, and still counts as waiting.
+        let fourth = place(&mut enter(&bound));
+        let third = place(&mut third);
+        assert_eq!(bound.used(), (2, 0));
+        drop((third, fourth));
     }
 
     #[tokio::test(start_paused = true)]

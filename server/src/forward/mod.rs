@@ -20,7 +20,7 @@ use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::Identity;
 use portcullis_core::time::{Clock, Moment};
-use portcullis_core::upstream::{Endpoint, Lease, Permit};
+use portcullis_core::upstream::{BreakerState, Endpoint, Lease, Permit};
 use tokio::time::Instant;
 
 use self::attempts::{Attempts, Reply};
@@ -161,7 +161,9 @@ pub(crate) async fn forward(
             let asked = Asked { flow: flow.as_deref(), times, choice };
             let outcome = ask(upstream, &mut outgoing, asked, meters, trail).await;
             let failed = upstream.has_failed(outcome.as_ref().map(Reply::status));
-            let Some(another) = another.filter(|_| failed && outgoing.can_repeat()) else {
+            let in_time = || !times.of(upstream).total_left(flow.as_deref()).is_zero();
+            let goes_on = failed && outgoing.can_repeat() && in_time();
+            let Some(another) = another.filter(|_| goes_on) else {
                 return outcome.map(|reply| reply.into_answered(upstream, outgoing, flow));
             };
             meters.metrics.fell_back(&upstream.series);
@@ -190,13 +192,22 @@ async fn ask(
     meters: Meters<'_>,
     trail: &mut Trail,
 ) -> Result<Reply, Rejection> {
+    let mut times = asked.times;
     // First of all: who waits keeps nothing from anybody, no probe and no endpoint.
     let place = match &upstream.bound {
         None => Place::default(),
-        Some(bound) => bound.enter(asked.times.total).await?,
+        Some(bound) => {
+            // Who would be refused after that need not wait for it.
+            if let BreakerState::Open { retry_after } = upstream.breaker.state(meters.clock.now()) {
+                return Err(Rejection::CircuitOpen { retry_after });
+            }
+            let place = bound.enter(times.total).await?;
+            times.ready = Instant::now();
+            place
+        }
     };
     let permit = upstream.breaker.permit(meters.clock.now())?;
-    let deadlines = asked.times.of(upstream);
+    let deadlines = times.of(upstream);
     let attempts =
         Attempts::new(upstream, meters, (outgoing, asked.flow), deadlines, asked.choice, trail, permit.is_probe());
     let outcome = attempts.run().await;
