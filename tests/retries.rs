@@ -271,3 +271,27 @@ fn retried_requests_do_not_cross() {
         gateway.metric("portcullis_upstream_in_flight{upstream=\"app\"}") == Some(0.0)
     });
 }
+
+/// U07: what a server said of its own return is kept in mind while others are asked.
+#[test]
+fn retry_after_is_kept_in_mind() {
+    let busy = Upstream::start(|_| Reply::raw("HTTP/1.1 503 No\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n"));
+    let other = refusing(503);
+    let retries = "retries = { attempts = 3, budget = 1.0, backoff = \"1ms\" }";
+    let gateway = Gateway::start(&app(retries, &[&busy, &other]));
+    assert_eq!(gateway.get("/", &[]).status(), 503);
+    assert_eq!(seen(&[&busy, &other]), [1, 1]);
+}
+
+/// A server is not blamed for a time that was up before it was asked for long.
+#[test]
+fn who_is_asked_last_is_not_blamed_for_the_time() {
+    let (slow, other) = (Upstream::start(|_| Reply::Silence), Upstream::start(|_| Reply::Silence));
+    let settings = "timeout = \"200ms\"\neject = { failures = 5 }";
+    let gateway = Gateway::start(&format!("{}timeout = \"300ms\"\n", app(settings, &[&slow, &other])));
+    assert_eq!(gateway.get("/", &[]).status(), 504);
+    assert_eq!(seen(&[&slow, &other]), [1, 1]);
+    let all: serde_json::Value = gateway.admin("/api/upstreams").json();
+    let failures: Vec<_> = (0..2).map(|place| all["upstreams"][0]["servers"][place]["failures"].as_u64()).collect();
+    assert_eq!(failures, [Some(1), Some(0)]);
+}

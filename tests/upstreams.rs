@@ -304,6 +304,29 @@ fn a_crowd_at_a_half_open_breaker_sends_one_probe() {
     assert_eq!(upstream.seen().len(), 5, "a probe is not tried again");
 }
 
+/// U09: a probe whose client takes its time over the request keeps nobody else from finding out.
+#[test]
+fn a_slow_upload_does_not_hold_the_breaker() {
+    let well = Arc::new(AtomicBool::new(false));
+    let script = Arc::clone(&well);
+    let upstream =
+        Upstream::start(
+            move |_| if script.load(Ordering::SeqCst) { Reply::ok("well") } else { Reply::status(502, "ill") },
+        );
+    let (clock, hand) = Clock::manual(UnixTime::from_secs(1_800_000_000));
+    let settings = "timeout = \"100ms\"\nretries = 0\nbreaker = { failures = 1, recovery = \"10s\" }";
+    let gateway = Gateway::with_clock(&app(settings, &[upstream.url()]), clock);
+    assert_eq!(gateway.get("/", &[]).status(), 502);
+    well.store(true, Ordering::SeqCst);
+    hand.advance(Duration::from_secs(12));
+    let mut uploading = Client::connect(gateway.address());
+    uploading.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\na");
+    eventually("it is the probe", || gateway.metric("portcullis_upstream_in_flight{upstream=\"app\"}") == Some(1.0));
+    eventually("another may try", || gateway.get("/", &[]).status() == 200);
+    uploading.send("b");
+    assert_eq!(uploading.response().unwrap().text(), "well");
+}
+
 /// U08: what a client does wrong, and what a service answers with 4xx or 500, is no failure.
 #[test]
 fn what_is_not_the_upstreams_fault_does_not_count() {

@@ -13,7 +13,7 @@ use portcullis_core::Rejection;
 use portcullis_core::auth::Auth;
 use portcullis_core::plan::{self, BreakerSettings, Plan, Retries};
 use portcullis_core::rejection::Fault;
-use portcullis_core::time::Clock;
+use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{
     Breaker, BreakerChange, Change, Endpoint, EndpointUrl, OpenedBy, Place, RetryBudget, Roster, Scheme,
 };
@@ -234,21 +234,25 @@ impl Upstream {
         }
     }
 
-    /// Takes note of an attempt at `endpoint` that came to this: who fails too often is left alone for a while.
-    pub(crate) fn settle(&self, endpoint: &Endpoint, outcome: Result<StatusCode, &Rejection>, clock: &Clock) {
-        match outcome {
-            Ok(status) => self.roster.settle(endpoint, !self.on.contains(&status), clock.now()),
-            Err(rejection) if AttemptOutcome::of(rejection).is_some() => {
-                let now = clock.now();
-                if matches!(rejection, Rejection::UpstreamTimeout) {
-                    // It takes as long as that, at least.
-                    endpoint.observe(self.timeout, now);
-                }
-                self.roster.settle(endpoint, false, now);
-            }
+    /// Takes note of an attempt at `endpoint` that came to this and `took` so long: who fails too often is left alone for a while.
+    pub(crate) fn settle(
+        &self,
+        endpoint: &Endpoint,
+        outcome: Result<StatusCode, &Rejection>,
+        took: Duration,
+        now: Moment,
+    ) {
+        let ok = match outcome {
+            Ok(status) => !self.on.contains(&status),
+            Err(rejection) if AttemptOutcome::of(rejection).is_some() => false,
             // What the client did says nothing of a server.
-            Err(_) => {}
+            Err(_) => return,
+        };
+        // Of one that did not answer in time it is the least that it takes.
+        if matches!(outcome, Ok(_) | Err(Rejection::UpstreamTimeout)) {
+            endpoint.observe(took, now);
         }
+        self.roster.settle(endpoint, ok, now);
     }
 
     /// Idle connections of all its servers.

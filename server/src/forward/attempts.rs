@@ -15,6 +15,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use portcullis_core::Rejection;
 use portcullis_core::plan::RetryOn;
+use portcullis_core::time::Moment;
 use portcullis_core::upstream::{Ask, EndpointIndex, Lease, Pool, Tried, backoff};
 use tokio::time::Instant;
 
@@ -40,8 +41,14 @@ pub(super) struct Attempts<'a> {
     /// Those that could be asked when it began; what was tried are places in it.
     pool: Arc<Pool>,
     tried: Tried,
+    /// Attempts so far, whoever was asked.
+    count: u8,
     /// Retries that are left: none for a probe, which finds out and does not insist.
     left: u8,
+    /// Before this none that was asked wants to be asked again.
+    not_before: Instant,
+    /// What time it is, read once an attempt.
+    now: Moment,
     /// Retries so far.
     retries: u8,
 }
@@ -94,26 +101,45 @@ impl<'a> Attempts<'a> {
         deadlines: Deadlines,
         (key, random): (Option<u64>, u64),
         trail: &'a mut Trail,
-        is_probe: bool,
+        (is_probe, now): (bool, Moment),
     ) -> Self {
         let left = if is_probe { 0 } else { upstream.retries.attempts };
-        let (pool, tried) = (upstream.roster.pool(meters.clock.now()), Tried::new());
-        Self { upstream, meters, outgoing, flow, deadlines, key, random, trail, pool, tried, left, retries: 0 }
+        let (pool, tried, not_before) = (upstream.roster.pool(now), Tried::new(), deadlines.began);
+        let (count, retries) = (0, 0);
+        Self {
+            upstream,
+            meters,
+            outgoing,
+            flow,
+            deadlines,
+            key,
+            random,
+            trail,
+            pool,
+            tried,
+            count,
+            left,
+            not_before,
+            now,
+            retries,
+        }
     }
 
-    /// The head that the client gets.
+    /// The head that the client gets, and when it came.
     ///
     /// # Errors
     /// What the last attempt failed with.
-    pub(super) async fn run(mut self) -> Result<Reply, Rejection> {
-        self.upstream.budget.count(self.meters.clock.now());
+    pub(super) async fn run(mut self) -> (Result<Reply, Rejection>, Moment) {
+        self.upstream.budget.count(self.now);
         loop {
-            let outcome = self.once().await;
-            self.upstream.count(outcome.as_ref().map(Reply::status), self.meters.metrics);
-            if let Some(endpoint) = &self.trail.endpoint {
-                self.upstream.settle(endpoint, outcome.as_ref().map(Reply::status), self.meters.clock);
+            let began = self.now;
+            let mut outcome = self.once().await;
+            self.now = self.meters.clock.now();
+            if let Ok(reply) = &mut outcome {
+                reply.took = self.now.since(began);
             }
-            let Some(wait) = self.again(&outcome) else { return outcome };
+            self.settle(&outcome, began);
+            let Some(wait) = self.again(&outcome) else { return (outcome, self.now) };
             if let Ok(reply) = outcome {
                 reply.dismiss(self.outgoing);
             }
@@ -121,17 +147,31 @@ impl<'a> Attempts<'a> {
             if !wait.is_zero() {
                 // Boxed: hardly a request waits, and need not carry the room for it.
                 Box::pin(tokio::time::sleep(wait)).await;
+                self.now = self.meters.clock.now();
             }
             self.deadlines.began = Instant::now();
         }
     }
 
+    /// Tells what one attempt came to.
+    fn settle(&self, outcome: &Result<Reply, Rejection>, began: Moment) {
+        let status = outcome.as_ref().map(Reply::status);
+        self.upstream.count(status, self.meters.metrics);
+        let Some(endpoint) = &self.trail.endpoint else { return };
+        let is_late = matches!(outcome, Err(Rejection::UpstreamTimeout | Rejection::ConnectTimeout));
+        // Who was asked when most of the request's time was gone had not the time that it may take. The first had all that there was.
+        if is_late && self.count > 1 && self.deadlines.total_left(self.flow).is_zero() {
+            return;
+        }
+        self.upstream.settle(endpoint, status, self.now.since(began), self.now);
+    }
+
     /// One attempt.
     async fn once(&mut self) -> Result<Reply, Rejection> {
-        let began = self.meters.clock.now();
         let lease = self.pick().ok_or(Rejection::NoEndpoint)?;
         let server = Server::of(lease.endpoint()).ok_or(Rejection::Internal)?;
         self.tried.insert(lease.index());
+        self.count += 1;
         self.trail.attempts = self.trail.attempts.saturating_add(1);
         self.trail.endpoint = Some(Arc::clone(lease.endpoint()));
         let kept = server.idle.check_out(self.deadlines.began);
@@ -151,10 +191,7 @@ impl<'a> Attempts<'a> {
             outcome = send(&mut connection, self.outgoing, self.flow, self.deadlines).await;
         }
         let head = outcome.map_err(Failure::rejection)?;
-        let now = self.meters.clock.now();
-        let took = now.since(began);
-        lease.observe(took, now);
-        Ok(Reply { head, connection, lease, place: Place::default(), took })
+        Ok(Reply { head, connection, lease, place: Place::default(), took: Duration::ZERO })
     }
 
     /// An endpoint that was not tried, while there is one; then any but the last, and then that one.
@@ -185,18 +222,20 @@ impl<'a> Attempts<'a> {
             return None;
         }
         let left = self.deadlines.total_left(self.flow);
-        let tried = self.tried.as_slice().len();
-        let others = tried < Tried::MAX && tried < self.pool.snapshot().members().len();
+        let others =
+            usize::from(self.count) < Tried::MAX && self.tried.as_slice().len() < self.pool.snapshot().members().len();
         if reason == Reason::Connect && others {
             return (!left.is_zero()).then_some(Duration::ZERO);
         }
         self.random = redrawn(self.random);
         let mut wait = backoff(retries.backoff, self.retries.into(), self.random);
-        if let Ok(reply) = outcome
-            && !others
-        {
-            // It may be asked again itself.
-            wait = wait.max(retry_after(reply.head.response.headers())?);
+        let now = Instant::now();
+        if let Ok(reply) = outcome {
+            self.not_before = self.not_before.max(now + retry_after(reply.head.response.headers()));
+        }
+        if !others {
+            // One that was asked may be asked again.
+            wait = wait.max(self.not_before.saturating_duration_since(now));
         }
         if self.left == 0 || wait >= left {
             return None;
@@ -262,11 +301,13 @@ impl Reply {
     }
 }
 
-/// How long a server asks to be left alone, nothing if it does not; none where it says a date, which is not read: it is farther off
-/// than a retry could wait.
-fn retry_after(fields: &HeaderMap) -> Option<Duration> {
-    let Some(value) = fields.get(RETRY_AFTER) else { return Some(Duration::ZERO) };
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// How long a server asks to be left alone: nothing if it does not. A date is not read: it is taken for farther off than a retry
+/// could wait.
+fn retry_after(fields: &HeaderMap) -> Duration {
+    const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+    let Some(value) = fields.get(RETRY_AFTER) else { return Duration::ZERO };
+    let seconds = value.to_str().ok().and_then(|value| value.trim().parse().ok());
+    seconds.map_or(FAR, |seconds| Duration::from_secs(seconds).min(FAR))
 }
 
 /// The next of the numbers that follow from one (`SplitMix64`: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number

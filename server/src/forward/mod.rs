@@ -12,6 +12,7 @@ pub(crate) mod idle;
 pub(crate) mod in_code;
 mod send;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use portcullis_core::admit::Admitted;
 use portcullis_core::auth::Identity;
 use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{BreakerState, Endpoint, Lease, Permit};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::attempts::{Attempts, Reply};
 use self::body::{Flow, RequestBody};
@@ -206,12 +207,28 @@ async fn ask(
             place
         }
     };
-    let permit = upstream.breaker.permit(meters.clock.now())?;
-    let deadlines = times.of(upstream);
-    let attempts =
-        Attempts::new(upstream, meters, (outgoing, asked.flow), deadlines, asked.choice, trail, permit.is_probe());
-    let outcome = attempts.run().await;
-    settle(permit, upstream, outcome.as_ref().map(Reply::status), meters.clock.now());
+    let now = meters.clock.now();
+    let mut permit = Some(upstream.breaker.permit(now)?);
+    let is_probe = permit.as_ref().is_some_and(Permit::is_probe);
+    let (deadlines, outgoing) = (times.of(upstream), (outgoing, asked.flow));
+    let attempts = Attempts::new(upstream, meters, outgoing, deadlines, asked.choice, trail, (is_probe, now));
+    let mut attempts = pin!(attempts.run());
+    let mut done = None;
+    if let Some(flow) = asked.flow.filter(|_| is_probe) {
+        // A client may take as long as it likes over its body; that is not to keep everybody else from finding out. Boxed: hardly
+        // a request is a probe.
+        done = Box::pin(timeout(upstream.timeout, attempts.as_mut())).await.ok();
+        if done.is_none() && flow.progress().done.is_none() {
+            permit = None;
+        }
+    }
+    let (outcome, now) = match done {
+        Some(done) => done,
+        None => attempts.await,
+    };
+    if let Some(permit) = permit {
+        settle(permit, upstream, outcome.as_ref().map(Reply::status), now);
+    }
     outcome.map(|reply| reply.in_place(place))
 }
 

@@ -12,8 +12,8 @@ use super::{Opens, Shared};
 ///
 /// It borrows nothing and can ride on a response body. Dropped unsettled, because a client left or for a reason that
 /// says nothing about the upstream, it counts as nothing and gives its probe place back. A probe has its place for as
-/// long as its permit lives: every request has a deadline, so that is bounded; a permit leaked for ever
-/// (`std::mem::forget`) would leave the breaker half-open with one place less.
+/// long as its permit lives, so whoever holds one drops it when the answer is too long in coming for a reason that is not
+/// the upstream's; a permit leaked for ever (`std::mem::forget`) would leave the breaker half-open with one place less.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once counts as nothing"]
 pub struct Permit {
