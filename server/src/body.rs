@@ -17,8 +17,8 @@ use crate::forward::h1::Broken;
 use crate::forward::in_code::ServiceBody;
 use crate::forward::{AnswerBody, Exchange, Trail};
 use crate::listen::watch::Watch;
-use crate::live::Server;
 use crate::observe::{Ending, OpenRecord};
+use crate::servers::Server;
 use crate::stream::Stream;
 use crate::tunnel::Side;
 

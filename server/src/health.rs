@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::forward::connect;
 use crate::h1::MOST_FIELDS;
-use crate::live::Server;
+use crate::servers::Server;
 
 /// More than this of a head is not read.
 const MOST_HEAD: usize = 16 * 1024;

@@ -111,6 +111,7 @@ mod respond;
 mod stream;
 mod target;
 mod tunnel;
+mod upstream;
 mod worker;
 
 pub use gateway::{

@@ -10,13 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_core::plan::{self, HealthCheck};
 use portcullis_core::time::Clock;
-use portcullis_core::upstream::{Endpoint, Member, Place, Roster, Snapshot};
+use portcullis_core::upstream::{Change, Endpoint, Member, Place, Roster, Snapshot};
 use tokio::runtime::Handle;
 
 use crate::config::ResolverSettings;
 use crate::health::Checks;
-use crate::live::{Ground, Server, tell};
+use crate::live::Ground;
 use crate::names::Name;
+
+mod server;
+
+pub(crate) use server::Server;
 
 /// The servers of one upstream. The same ones for as long as there is an upstream of its name.
 #[derive(Debug)]
@@ -159,5 +163,29 @@ impl Written {
             places.iter().for_each(|place| add(Some(place)));
         }
         members
+    }
+}
+
+/// One line for each change.
+fn tell(upstream: &str, change: &Change<'_>) {
+    match change {
+        Change::Ejected { endpoint, rest } => {
+            tracing::warn!(upstream, server = %endpoint.url(), ?rest, "a server is ejected: it failed too often in a row");
+        }
+        Change::Returned(endpoint) => {
+            tracing::info!(upstream, server = %endpoint.url(), "a server is asked again after its rest");
+        }
+        Change::Unhealthy(endpoint) => {
+            let ailment = Server::of(endpoint).and_then(Server::ailment).unwrap_or_default();
+            tracing::warn!(upstream, server = %endpoint.url(), ailment, "a server is unhealthy: its checks fail");
+        }
+        Change::Healthy(endpoint) => {
+            tracing::info!(upstream, server = %endpoint.url(), "a server is healthy again");
+        }
+        Change::Panicking => {
+            tracing::error!(upstream, "too few servers are healthy: health is ignored, and all of them are asked");
+        }
+        Change::PanicOver => tracing::info!(upstream, "enough servers are healthy: health is heeded again"),
+        _ => {}
     }
 }

@@ -20,10 +20,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::State;
-use crate::live::{Server, Upstream};
 use crate::observe::BreakerState;
 use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, EndpointReading, Metrics, Readings, UpstreamReading};
+use crate::servers::Server;
 use crate::stream::Stream;
+use crate::upstream::Upstream;
 
 mod upstreams;
 

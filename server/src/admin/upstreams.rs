@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::breaker;
 use crate::gateway::State;
-use crate::live::{Server, Upstream};
+use crate::servers::Server;
+use crate::upstream::Upstream;
 
 /// As JSON.
 pub(super) fn json(gateway: &State) -> String {

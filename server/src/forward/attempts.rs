@@ -21,11 +21,13 @@ use tokio::time::Instant;
 
 use super::body::{Flow, RequestBody};
 use super::bound::Place;
-use super::connect::{self, Connection, UpstreamBody};
-use super::h1::{Head, Outgoing, Relay};
+use super::connect::{self, Connection};
+use super::h1::Outgoing;
+use super::reply::Reply;
 use super::send::{Deadlines, Failure, send};
-use super::{AnswerBody, Answered, Exchange, Meters, Trail};
-use crate::live::{Server, Upstream};
+use super::{Meters, Trail};
+use crate::servers::Server;
+use crate::upstream::Upstream;
 
 /// One request on its way through its attempts.
 pub(super) struct Attempts<'a> {
@@ -51,16 +53,6 @@ pub(super) struct Attempts<'a> {
     now: Moment,
     /// Retries so far.
     retries: u8,
-}
-
-/// A complete head, and what it came over.
-pub(super) struct Reply {
-    head: Head,
-    connection: Box<Connection>,
-    lease: Lease,
-    place: Place,
-    /// From the attempt's beginning to the complete head.
-    took: Duration,
 }
 
 /// Why a request may be sent again.
@@ -248,56 +240,6 @@ impl<'a> Attempts<'a> {
         self.retries += 1;
         self.meters.metrics.retried(&self.upstream.series);
         Some(wait)
-    }
-}
-
-impl Reply {
-    /// The same, which has its place until its body has ended.
-    pub(super) fn in_place(self, place: Place) -> Self {
-        Self { place, ..self }
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.head.response.status()
-    }
-
-    /// What is passed on to the client. `outgoing` is what this is the answer to.
-    pub(super) fn into_answered(
-        self,
-        upstream: &Upstream,
-        mut outgoing: Outgoing<RequestBody>,
-        flow: Option<Arc<Flow>>,
-    ) -> Answered {
-        let Self { head: Head { response, framing, lasts }, connection, lease, place, took } = self;
-        outgoing.is_answered();
-        let body = if outgoing.is_over() {
-            connection.end_request(&outgoing, framing, lasts)
-        } else {
-            let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
-            let endpoint = Arc::clone(lease.endpoint());
-            tokio::spawn(async move {
-                if let Some(connection) = relay.run().await
-                    && let Some(server) = Server::of(&endpoint)
-                {
-                    server.idle.check_in(connection);
-                }
-            });
-            UpstreamBody::relayed(relayed)
-        };
-        let exchange = Exchange::Server { lease, _place: place };
-        Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took }
-    }
-
-    /// Lets go of an answer that no client will see. Its connection is used again if the rest of it is here already, as it is of
-    /// most errors: a server in trouble need not shake hands for each of them too.
-    pub(super) fn dismiss(self, outgoing: &Outgoing<RequestBody>) {
-        let Self { head: Head { framing, lasts, .. }, connection, lease, .. } = self;
-        if outgoing.is_sent()
-            && let Some(server) = Server::of(lease.endpoint())
-            && let Some(connection) = connection.end_request(outgoing, framing, lasts).finish_if_here()
-        {
-            server.idle.check_in(connection);
-        }
     }
 }
 

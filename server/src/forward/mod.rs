@@ -10,6 +10,7 @@ pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod idle;
 pub(crate) mod in_code;
+mod reply;
 mod send;
 
 use std::pin::pin;
@@ -24,15 +25,17 @@ use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{BreakerState, Endpoint, Lease, Permit};
 use tokio::time::{Instant, timeout};
 
-use self::attempts::{Attempts, Reply};
+use self::attempts::Attempts;
 use self::body::{Flow, RequestBody};
 use self::bound::Place;
 use self::connect::UpstreamBody;
 use self::h1::Outgoing;
 use self::in_code::{InFlight, Service, ServiceBody};
+use self::reply::Reply;
 use self::send::{Deadlines, Failure};
-use crate::live::{Server, Upstream};
 use crate::observe::Metrics;
+use crate::servers::Server;
+use crate::upstream::Upstream;
 
 /// What came back: the head, the body to stream, and what must be settled when the body ends.
 #[derive(Debug)]

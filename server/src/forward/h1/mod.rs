@@ -8,7 +8,7 @@
 //! ask for no other, and pass none on), and so is a malformed length whatever the status; a length beside a coding is
 //! removed, several equal ones become one; a bare LF ends no line of a trailer; interim responses are bounded.
 //!
-//! Reading order: [`crate::h1`], [`framing`], [`head`], [`body`], [`outgoing`], [`connection`], [`asking`], [`relay`].
+//! Reading order: [`crate::h1`], [`framing`], [`head`], [`body`], [`opening`], [`outgoing`], [`connection`], [`asking`], [`relay`].
 
 pub(crate) mod asking;
 pub(crate) mod body;
@@ -17,6 +17,7 @@ pub(crate) mod connection;
 pub(crate) mod differential;
 pub(crate) mod framing;
 pub(crate) mod head;
+pub(crate) mod opening;
 pub(crate) mod outgoing;
 pub(crate) mod relay;
 #[cfg(test)]
@@ -32,7 +33,8 @@ pub(crate) use self::asking::Asking;
 pub(crate) use self::body::UpstreamBody;
 pub(crate) use self::connection::Connection;
 pub(crate) use self::head::Head;
-pub(crate) use self::outgoing::{Opening, Outgoing};
+pub(crate) use self::opening::Opening;
+pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::relay::Relay;
 
 /// The most bytes of a response's head: places in it are a `u16`.

@@ -15,9 +15,9 @@ use http_body::Body;
 use portcullis_core::headers::Upgrade;
 use tokio::io::AsyncWrite;
 
-use super::{Broken, Head};
+use super::{Broken, Head, Opening};
 use crate::forward::body::BodyFailure;
-use crate::h1::{Lines, push_field};
+use crate::h1::push_field;
 
 /// A request that is being sent. Belongs to no connection, so that it can be sent again on another.
 pub(crate) struct Outgoing<B> {
@@ -280,42 +280,6 @@ impl<B> fmt::Debug for Outgoing<B> {
         f.debug_struct("Outgoing").field("framing", &self.framing).field("state", &self.state).finish_non_exhaustive()
     }
 }
-
-/// A head that has begun: the request's line and its own fields. What we say comes behind them, in `lines`.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    pub(crate) lines: Lines,
-    /// The request's fields say how long its body is. What they say of framing is left out.
-    says_length: bool,
-    has_host: bool,
-}
-
-impl Opening {
-    pub(crate) fn new(parts: &Parts) -> Self {
-        let mut lines = Lines::with_capacity(USUAL_HEAD);
-        lines.push(parts.method.as_str().as_bytes());
-        lines.push(b" ");
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        if !target.starts_with(['/', '*']) {
-            lines.push(b"/");
-        }
-        lines.push(target.as_bytes());
-        lines.push(b" HTTP/1.1\r\n");
-        let (mut says_length, mut has_host) = (false, false);
-        for (name, value) in &parts.headers {
-            if *name == CONTENT_LENGTH {
-                says_length = true;
-            } else if *name != TRANSFER_ENCODING {
-                has_host |= *name == HOST;
-                lines.push_field(name, value.as_bytes());
-            }
-        }
-        Self { lines, says_length, has_host }
-    }
-}
-
-/// Most heads fit.
-const USUAL_HEAD: usize = 1024;
 
 /// The end of a head.
 const END: &[u8] = b"\r\n";

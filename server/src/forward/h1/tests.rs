@@ -312,6 +312,7 @@ async fn deadlines_pass_on_a_kept_connection_too() {
     let mut connection = Connection::new(ours);
     theirs.write_all(b"HTTP/1.1 204 No\r\n\r\n").await.unwrap();
     for wait in [0, 7, 100] {
+        // Time is paused: nobody waits.
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let began = Instant::now();
         let mut outgoing = outgoing(request(Method::GET, none()));
