@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use portcullis_core::plan::{self, HealthCheck};
 use portcullis_core::time::Clock;
@@ -170,7 +171,7 @@ impl Written {
 fn tell(upstream: &str, change: &Change<'_>) {
     match change {
         Change::Ejected { endpoint, rest } => {
-            tracing::warn!(upstream, server = %endpoint.url(), ?rest, "a server is ejected: it failed too often in a row");
+            tracing::warn!(upstream, server = %endpoint.url(), rest = %in_seconds(*rest), "a server is ejected: it failed too often in a row");
         }
         Change::Returned(endpoint) => {
             tracing::info!(upstream, server = %endpoint.url(), "a server is asked again after its rest");
@@ -188,4 +189,9 @@ fn tell(upstream: &str, change: &Change<'_>) {
         Change::PanicOver => tracing::info!(upstream, "enough servers are healthy: health is heeded again"),
         _ => {}
     }
+}
+
+/// A duration as the log tells it: nobody reads nanoseconds.
+pub(crate) fn in_seconds(duration: Duration) -> String {
+    format!("{:.1}s", duration.as_secs_f64())
 }

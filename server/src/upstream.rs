@@ -17,7 +17,7 @@ use crate::forward::in_code::Service;
 use crate::live::Ground;
 use crate::observe::metrics::AttemptOutcome;
 use crate::observe::{Metrics, UpstreamSeries};
-use crate::servers::{Server, Servers};
+use crate::servers::{Server, Servers, in_seconds};
 
 /// An upstream with its pool, breaker and connections.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Upstream {
                     OpenedBy::Probe => "a probe that failed",
                     OpenedBy::Ratio => "too many failures among the last requests",
                 };
-                tracing::warn!(upstream, by, ?rest, "the upstream is left alone: its breaker is open");
+                tracing::warn!(upstream, by, rest = %in_seconds(rest), "the upstream is left alone: its breaker is open");
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod args;
 mod explanation;
+mod guards;
 mod secrets;
 mod target;
 mod text;

@@ -151,7 +151,7 @@ fn announce(server: &Server) {
         tracing::info!("listening on {}", shown(&address));
     }
     match server.admin_listener() {
-        Some(address) => tracing::info!("admin on {}: /livez /readyz /metrics", shown(address)),
+        Some(address) => tracing::info!("admin on {}: /livez /readyz /metrics /api/upstreams", shown(address)),
         None => tracing::info!("no admin listener"),
     }
 }

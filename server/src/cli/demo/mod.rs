@@ -105,7 +105,7 @@ examples/shop.toml. In another terminal:
      for i in $(seq 105); do curl -s -o /dev/null -w "%{{http_code}} " {base}/users/ada -H "Authorization: Bearer $TOKEN"; done
 
 5. A service that fails: five 503 of its own, then the circuit is open and the gateway answers at once,
-   for 30 seconds, with Retry-After. (With grace's token, because step 4 used ada's budget up.)
+   for half a minute, with Retry-After. (With grace's token, because step 4 used ada's budget up.)
 
      T=$(curl -s -X POST {base}/auth/login -d '{{"user": "grace"}}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
      for i in $(seq 7); do curl -s -w " %{{http_code}}\n" {base}/notifications/down -H "Authorization: Bearer $T"; done

@@ -183,6 +183,8 @@ pub(super) struct Pool {
     pub(super) balance: String,
     /// What answers when it has failed; null where nothing does.
     pub(super) fallback: Option<String>,
+    /// What keeps it, its servers and their clients from harm.
+    pub(super) guards: Vec<String>,
 }
 
 /// What an upstream is asked for; the client's own query is not shown.

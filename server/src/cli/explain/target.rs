@@ -8,9 +8,9 @@ use portcullis_core::plan::{Fallback, Retries, RetryOn, Rewrite, Split, Target, 
 use portcullis_core::rejection::Rejection;
 use portcullis_core::source::Facts;
 
-use super::answer;
 use super::explanation::{self, Explanation, Forward, Pool, Removed, Ruled, Share};
 use super::secrets::Secrets;
+use super::{answer, guards};
 use crate::config::{Config, IN_CODE};
 
 pub(super) fn fill(
@@ -83,6 +83,7 @@ fn pool(config: &Config, upstream: UpstreamIndex) -> Option<Pool> {
             Fallback::Upstream(another) => config.plan.upstream_name(*another).to_owned(),
             _ => "something else".to_owned(),
         }),
+        guards: guards::of(upstream),
     })
 }
 

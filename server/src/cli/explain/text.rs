@@ -42,7 +42,8 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
             _ => format!(" ({})", pool.balance),
         };
         let fallback = pool.fallback.as_ref().map(|fallback| format!("; if it fails: {fallback}")).unwrap_or_default();
-        ("upstream", format!("{}: {}{balance}{fallback}", pool.name, pool.servers.join(", ")))
+        let servers = format!("{}: {}{balance}{fallback}", pool.name, pool.servers.join(", "));
+        [("upstream", servers)].into_iter().chain(pool.guards.clone().into_iter().map(|guard| ("guard", guard)))
     };
     let forwards = |forward: &Forward| {
         let retries = forward.retries.clone().map(|retries| ("retries", retries));
@@ -56,12 +57,10 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
         Some(Target::Split { shares, total, why, chosen, forward }) => {
             let shares =
                 shares.iter().map(|share| ("split", format!("{}: {} of {total}", share.upstream, share.weight)));
-            let chosen = chosen.iter().map(pool);
+            let chosen = chosen.iter().flat_map(pool);
             shares.chain([("split", why.clone())]).chain(chosen).chain(forwards(forward)).collect()
         }
-        Some(Target::Upstream { pool: upstream, forward }) => {
-            [pool(upstream)].into_iter().chain(forwards(forward)).collect()
-        }
+        Some(Target::Upstream { pool: upstream, forward }) => pool(upstream).chain(forwards(forward)).collect(),
     }
 }
 

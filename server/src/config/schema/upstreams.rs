@@ -261,6 +261,10 @@ impl Eject {
         if value.is("off") {
             return Given::Value(Self::Off);
         }
+        if !value.is_table() {
+            // Says what may be written in place of a table.
+            return value.word(&["off"], &[]).and_then(|_| Given::Value(Self::Off));
+        }
         value.section("`eject`", |section| Self::On {
             failures: section.integer("failures", 1..=1000),
             max: section.ratio("max", 0.0..=1.0),
