@@ -295,3 +295,17 @@ fn who_is_asked_last_is_not_blamed_for_the_time() {
     let failures: Vec<_> = (0..2).map(|place| all["upstreams"][0]["servers"][place]["failures"].as_u64()).collect();
     assert_eq!(failures, [Some(1), Some(0)]);
 }
+
+/// HTTP/1.0 allows a request without a host: each server that is asked gets its own, behind which the body is still whole.
+#[test]
+fn a_request_without_a_host_has_that_of_the_server_it_is_sent_to() {
+    let (bad, good) = (refusing(503), Upstream::ok());
+    let gateway = Gateway::start(&app("retries = { budget = 1.0, backoff = \"1ms\" }", &[&bad, &good]));
+    let mut client = Client::connect(gateway.address());
+    client.send("PUT / HTTP/1.0\r\ncontent-length: 4\r\n\r\nbody");
+    assert_eq!(client.response().unwrap().status(), 200);
+    for server in [&bad, &good] {
+        let (request, own) = (server.only(), server.address().to_string());
+        assert_eq!((request.all("host").collect::<Vec<_>>(), request.text()), (vec![own.as_str()], "body".to_owned()));
+    }
+}

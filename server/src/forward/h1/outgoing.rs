@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::io::Write as _;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -35,11 +36,22 @@ pub(crate) struct Outgoing<B> {
     /// idempotent (RFC 9110, section 9.2.2). None when what was sent is gone.
     most_kept: Option<usize>,
     pub(super) to_head: bool,
-    has_host: bool,
+    host: Host,
     /// What the connection may change to.
     pub(super) upgrade: Option<Box<Upgrade>>,
     /// The request's fields, emptied: room for the response's.
     pub(super) fields: HeaderMap,
+}
+
+/// Whose `Host` the head has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    /// The client's.
+    Given,
+    /// Nobody's; it belongs at this place of the bytes.
+    Missing(usize),
+    /// That of the server which was asked last, in this part of the bytes.
+    Servers(Range<usize>),
 }
 
 /// How the body is delimited.
@@ -80,6 +92,7 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
             Framing::None if says_length => lines.push_field(&CONTENT_LENGTH, b"0"),
             Framing::None => {}
         }
+        let host = if has_host { Host::Given } else { Host::Missing(lines.as_bytes().len()) };
         lines.push(END);
         let mut fields = std::mem::take(&mut parts.headers);
         fields.clear();
@@ -99,7 +112,7 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
             state: State::Fresh,
             most_kept,
             to_head: parts.method == Method::HEAD,
-            has_host,
+            host,
             upgrade: None,
             fields,
         }
@@ -111,13 +124,19 @@ impl<B: Body<Data = Bytes, Error = BodyFailure> + Unpin> Outgoing<B> {
         self
     }
 
-    /// A request that came without a host (HTTP/1.0 allows it) gets its server's: every upstream sees exactly one.
+    /// A request that came without a host (HTTP/1.0 allows it) gets its server's: every upstream sees exactly one, its own. Nothing
+    /// of the request was sent to this server yet.
     pub(crate) fn add_host(&mut self, host: &HeaderValue) {
-        if !std::mem::replace(&mut self.has_host, true) {
-            self.bytes.truncate(self.bytes.len() - END.len());
-            push_field(&mut self.bytes, &HOST, host.as_bytes());
-            self.bytes.extend_from_slice(END);
-        }
+        let place = match &self.host {
+            Host::Given => return,
+            Host::Missing(place) => *place..*place,
+            Host::Servers(place) => place.clone(),
+        };
+        let mut line = Vec::new();
+        push_field(&mut line, &HOST, host.as_bytes());
+        self.host = Host::Servers(place.start..place.start + line.len());
+        self.most_kept = self.most_kept.map(|most| most + line.len() - place.len());
+        self.bytes.splice(place, line);
     }
 
     /// Sends what can be sent. Ready when nothing is left to send; also when the connection takes no more, for then an

@@ -54,6 +54,9 @@ where
         room.said.clear();
         let (reply, answered) = match head {
             Ok(head) => {
+                // Whoever is ready to be read from is read from first, and then all are answered: a server on this machine that is
+                // woken for one request finds several, and goes to sleep less often.
+                tokio::task::yield_now().await;
                 let Head { parts, framing, reply } = head;
                 let body = ClientBody::new(wire, framing);
                 // Pinned where it is made: it is large, and never moved.
