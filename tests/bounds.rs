@@ -121,6 +121,76 @@ fn the_wait_for_a_turn_is_not_held_against_the_server() {
     assert_eq!(second.response().unwrap().status(), 200);
 }
 
+/// Who waited for its turn may have hardly any time left: that it gets no answer then says nothing of the upstream.
+#[test]
+fn who_comes_late_blames_nobody() {
+    let stage = Stage::default();
+    let gateway = Gateway::start(&format!(
+        "[upstreams.app]\nservers = [\"{}\"]\nretries = 0\nmax_connections = 1\nbreaker = {{ failures = 1 }}\n\
+         [[routes]]\npath = \"/**\"\nupstream = \"app\"\n[[routes]]\npath = \"/short\"\nupstream = \"app\"\ntimeout = \"200ms\"\n",
+        stage.url(),
+    ));
+    let mut first = hanging(&gateway, "/first");
+    let mut peer = stage.accept();
+    assert_eq!(peer.request().target(), "/first");
+    let mut short = hanging(&gateway, "/short");
+    eventually("it waits", || gauge(&gateway, "pending") == 1.0);
+    peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    assert_eq!(first.response().unwrap().status(), 200);
+    let _silent = stage.accept();
+    assert_eq!(short.response().unwrap().status(), 504);
+    let mut last = hanging(&gateway, "/last");
+    let mut peer = stage.accept();
+    assert_eq!(peer.request().target(), "/last", "the breaker is closed");
+    peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(last.response().unwrap().status(), 200);
+}
+
+/// A request that waits to be sent again is not at the upstream meanwhile, and keeps nobody else from it.
+#[test]
+fn who_waits_to_be_sent_again_has_no_place() {
+    let asked = AtomicBool::new(false);
+    let upstream = Upstream::start(move |request| match request.target() {
+        "/again" if !asked.swap(true, Ordering::SeqCst) => {
+            Reply::raw("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n")
+        }
+        _ => Reply::ok("ok"),
+    });
+    let gateway = Gateway::start(&text(&upstream, "retries = { budget = 1.0 }\nmax_connections = 1\nmax_pending = 0"));
+    let mut again = hanging(&gateway, "/again");
+    eventually("it waits", || gateway.metric("portcullis_upstream_retries_total{upstream=\"app\"}") == Some(1.0));
+    assert_eq!(gateway.get("/", &[]).text(), "ok");
+    assert_eq!(again.response().unwrap().text(), "ok");
+    assert_eq!(upstream.seen().len(), 3);
+}
+
+/// A request that was answered before its body had arrived is at the upstream until it has.
+#[test]
+fn an_early_answer_gives_no_place_back() {
+    let stage = Stage::default();
+    // One worker, so that the connection that comes free is the one that is used again.
+    let gateway = Gateway::start(&format!(
+        "listen = [\"127.0.0.1:0\"]\n[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = \"off\"\n\
+         [upstreams.app]\nservers = [\"{}\"]\nretries = 0\nmax_connections = 1\nmax_pending = 0\n\
+         [[routes]]\npath = \"/**\"\nupstream = \"app\"\n",
+        stage.url()
+    ));
+    let mut client = Client::connect(gateway.address());
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\na");
+    let mut peer = stage.accept();
+    peer.send("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(client.response_to_head().unwrap().status(), 401);
+    assert_eq!(gauge(&gateway, "in_flight"), 1.0);
+    assert_eq!(gateway.get("/", &[]).json()["code"], "upstream-full");
+    client.send("b");
+    assert_eq!(peer.request().text(), "ab");
+    eventually("it is over", || gauge(&gateway, "in_flight") == 0.0);
+    let mut next = hanging(&gateway, "/next");
+    assert_eq!(peer.request().target(), "/next");
+    peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(next.response().unwrap().status(), 200);
+}
+
 /// An open breaker refuses at once, also where there is no place to be had.
 #[test]
 fn an_open_breaker_refuses_before_anybody_waits() {

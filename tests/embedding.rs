@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -21,7 +22,7 @@ use portcullis_core::Answer;
 use portcullis_core::auth::{Algorithm, AuthError, Identity, KeySet, KeySource, TokenVerifier};
 use portcullis_core::limit::{Charge, MemoryStore, RateLimitStore, StoreError, Verdict};
 use portcullis_core::testing::SigningKey;
-use portcullis_core::time::UnixTime;
+use portcullis_core::time::{Clock, UnixTime};
 use portcullis_core::upstream::{Ask, EndpointIndex, Snapshot, UpstreamPicker};
 use portcullis_suite::{Client, Gateway as Running, Reply, Upstream, eventually, token};
 use tokio::net::{TcpListener, UnixListener};
@@ -350,6 +351,42 @@ fn a_service_of_the_program_is_held_to_its_deadline_its_bounds_and_its_breaker()
     });
 }
 
+/// U09: a probe whose client takes its time over the request keeps nobody else from finding out.
+#[test]
+fn a_slow_upload_to_a_service_does_not_hold_the_breaker() {
+    let (began, mut begun) = mpsc::unbounded_channel();
+    let app = App::new(move |request| {
+        let began = began.clone();
+        async move {
+            match request.uri().path() {
+                "/open/fails" => panic!("on purpose"),
+                "/open/reads" => {
+                    began.send(()).unwrap();
+                    request.into_body().collect().await.map(|_| ok("read")).unwrap()
+                }
+                _ => ok("ok"),
+            }
+        }
+    });
+    let (clock, hand) = Clock::manual(UnixTime::from_secs(1_800_000_000));
+    run(async {
+        let text = IN_CODE.replace("10s", "100ms").replace("failures = 3", "failures = 1");
+        let gateway = builder(&text).clock(clock).upstream("app", app).build().await.unwrap();
+        assert_eq!(gateway.handle(get("/open/fails")).await.status(), 502);
+        hand.advance(Duration::from_secs(2 * 3600));
+        let uploading = gateway.clone();
+        let (sender, body) = mpsc::unbounded_channel();
+        let long = Request::post("/open/reads").header("host", "a").body(Arriving(body)).unwrap();
+        let uploading = tokio::spawn(async move { uploading.handle(long).await.status() });
+        begun.recv().await.unwrap();
+        while gateway.handle(get("/open/fine")).await.status() != 200 {
+            tokio::task::yield_now().await;
+        }
+        drop(sender);
+        assert_eq!(uploading.await.unwrap(), 200);
+    });
+}
+
 #[test]
 fn what_is_known_of_a_bodys_length_is_kept() {
     let upstream = Upstream::ok();
@@ -489,6 +526,21 @@ impl http_body::Body for Chunks {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
         Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
+
+/// A body whose bytes arrive when a test sends them.
+struct Arriving(mpsc::UnboundedReceiver<&'static [u8]>);
+
+impl http_body::Body for Arriving {
+    type Data = &'static [u8];
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
+        self.0.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }
 
@@ -729,8 +781,7 @@ fn parts_and_places_that_do_not_go_together_are_told_all_at_once() {
         let said = "the program brings a part for [upstreams.app], whose `servers` says something else: write `servers = \"in-code\"`";
         assert_eq!(error.to_string(), said);
     });
-    let error =
-        portcullis::Server::start(Running::config(&text).unwrap(), portcullis_core::time::Clock::system()).unwrap_err();
+    let error = portcullis::Server::start(Running::config(&text).unwrap(), Clock::system()).unwrap_err();
     assert!(error.to_string().starts_with("[store] url = \"in-code\" is for a program"), "{error}");
 }
 

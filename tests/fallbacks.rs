@@ -89,6 +89,34 @@ fn a_fixed_answer_stands_in() {
     assert_eq!(count(&gateway, "fallbacks"), Some(5.0));
 }
 
+/// What nobody gets to see costs no handshake: the connection is used again.
+#[test]
+fn an_answer_that_is_stood_in_for_keeps_its_connection() {
+    let app = Upstream::start(|_| Reply::status(503, "ill"));
+    let gateway = Gateway::start(&format!(
+        "listen = [\"127.0.0.1:0\"]\n[server]\nworkers = 1\n[log]\naccess = \"off\"\n\
+         [upstreams.app]\nservers = [\"{}\"]\nretries = 0\nfallback = {{ body = \"[]\" }}\n{ROUTE}",
+        app.url()
+    ));
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/", &[]).text(), "[]");
+    }
+    assert_eq!((app.seen().len(), app.connections()), (4, 1));
+}
+
+/// What is here already beats what another would refuse.
+#[test]
+fn a_fallback_whose_breaker_is_open_is_not_asked() {
+    let (app, other) =
+        (Upstream::start(|_| Reply::status(503, "ill")), Upstream::start(|_| Reply::status(503, "worse")));
+    let others =
+        format!("[upstreams.other]\nservers = [\"{}\"]\nretries = 0\nbreaker = {{ failures = 1 }}", other.url());
+    let gateway = gateway(&app, "fallback = \"other\"", &others);
+    assert_eq!(gateway.get("/", &[]).text(), "worse");
+    assert_eq!(gateway.get("/", &[]).text(), "ill");
+    assert_eq!((other.seen().len(), count(&gateway, "fallbacks")), (1, Some(1.0)));
+}
+
 /// Who has no time left is not asked, and not blamed for having none.
 #[test]
 fn a_fallback_is_not_asked_when_the_time_is_up() {

@@ -69,6 +69,30 @@ fn who_is_unhealthy_is_left_alone_and_comes_back() {
     eventually("it is asked", || gateway.get("/", &[]).text() == "ill");
 }
 
+/// Every second check fails: that is not as many in a row as it takes. As many are, once they all do.
+#[test]
+fn who_passes_every_second_check_stays() {
+    let (checks, ill) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let flaky = Upstream::start({
+        let (checks, ill) = (Arc::clone(&checks), Arc::clone(&ill));
+        move |request| match request.target() {
+            "/health" if checks.fetch_add(1, Ordering::SeqCst) % 2 == 1 || ill.load(Ordering::SeqCst) => {
+                Reply::status(500, "ill")
+            }
+            _ => Reply::ok("flaky"),
+        }
+    });
+    let good = Upstream::ok();
+    let health = "health = { path = \"/health\", interval = \"5ms\", timeout = \"1s\", unhealthy = 2 }";
+    let gateway = Gateway::start(&app(health, &[&flaky, &good]));
+    eventually("it was checked often", || {
+        assert_eq!(state(&gateway, 0), "ready");
+        checks.load(Ordering::SeqCst) > 30
+    });
+    ill.store(true, Ordering::SeqCst);
+    eventually("it is out", || state(&gateway, 0) == "unhealthy");
+}
+
 /// U11: a check that hangs has failed in time, and keeps no request waiting.
 #[test]
 fn a_check_that_hangs_has_failed() {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use portcullis_core::time::{Clock, UnixTime};
-use portcullis_suite::{Client, Gateway, Reply, Upstream, eventually};
+use portcullis_suite::{Client, Gateway, Reply, Stage, Upstream, eventually};
 
 fn app(settings: &str, servers: &[String]) -> String {
     let servers: Vec<_> = servers.iter().map(|url| format!("\"{url}\"")).collect();
@@ -325,6 +325,27 @@ fn a_slow_upload_does_not_hold_the_breaker() {
     eventually("another may try", || gateway.get("/", &[]).status() == 200);
     uploading.send("b");
     assert_eq!(uploading.response().unwrap().text(), "well");
+}
+
+/// What its client keeps a request waiting for is not the server's time, by which a picker goes.
+#[test]
+fn a_slow_upload_makes_no_server_slow() {
+    let stage = Stage::default();
+    let gateway = Gateway::start(&app("balance = \"peak-ewma\"", &[stage.url()]));
+    let mut uploading = Client::connect(gateway.address());
+    uploading.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\na");
+    let mut peer = stage.accept();
+    // A known time passes while the gateway waits for the client.
+    let slow = Upstream::start(|_| Reply::Silence);
+    let waits = Gateway::start(&format!("{}timeout = \"400ms\"\n", app("", &[slow.url()])));
+    assert_eq!(waits.get("/", &[]).status(), 504);
+    uploading.send("b");
+    assert_eq!(peer.request().text(), "ab");
+    peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(uploading.response().unwrap().status(), 200);
+    let shown: serde_json::Value = serde_json::from_str(&gateway.admin("/api/upstreams").text()).unwrap();
+    let latency = shown["upstreams"][0]["servers"][0]["latency_ms"].as_f64().unwrap();
+    assert!(latency < 300.0, "{latency}");
 }
 
 /// U08: what a client does wrong, and what a service answers with 4xx or 500, is no failure.

@@ -167,6 +167,9 @@ impl<'p> Pass<'p> {
             && upstream.has_failed(outcome.as_ref().map(|answered| answered.response.status()))
         {
             meters.metrics.fell_back(&upstream.series);
+            if let Ok(answered) = outcome {
+                answered.dismiss();
+            }
             return Ok(Passed::Own(Own::Respond(answer)));
         }
         let answered = outcome?;

@@ -13,6 +13,7 @@ use portcullis_core::upstream::{Breaker, BreakerChange, Endpoint, OpenedBy, Retr
 
 use crate::config::ResolverSettings;
 use crate::forward::bound::Bound;
+use crate::forward::idle;
 use crate::forward::in_code::Service;
 use crate::live::Ground;
 use crate::observe::metrics::AttemptOutcome;
@@ -55,6 +56,10 @@ impl Upstream {
         ground: Ground<'_>,
     ) -> Self {
         let servers = Servers::new(spec, old.map(|old| &old.servers), resolver, ground);
+        if old.is_none() {
+            // Without it they are swept as they are used.
+            let _ = ground.background.handle().map(|runtime| runtime.spawn(idle::sweep(Arc::downgrade(&servers))));
+        }
         // A breaker counts what its settings say; under other settings its count means nothing.
         let breaker = match old {
             Some(old) if old.breaker_settings == spec.breaker => old.breaker.clone(),

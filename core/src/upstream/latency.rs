@@ -10,7 +10,7 @@ use crate::time::{Moment, nanos};
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// Times are kept in units of 2^16 nanoseconds, 66 microseconds: 32 bits of them last for three days, and an endpoint that nobody asked
-/// for so long may seem to have been asked lately.
+/// for half of that may seem to have been asked just now.
 const UNIT: u32 = 16;
 
 /// A moving average that rises to a peak at once and falls by time ("peak EWMA").
@@ -30,8 +30,9 @@ impl Latency {
         // A change is made again when another came between; it always comes to an end, as somebody's change went through.
         let _ = self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let sample = nanos(latency).max(1) as f32;
-            let average = Sample::of(word).map_or(sample, |old| old.followed_by(sample, stamp(now)));
-            Some(u64::from(average.to_bits()) << 32 | u64::from(stamp(now)))
+            let (average, at) =
+                Sample::of(word).map_or((sample, stamp(now)), |old| old.followed_by(sample, stamp(now)));
+            Some(u64::from(average.to_bits()) << 32 | u64::from(at))
         });
     }
 
@@ -55,17 +56,17 @@ impl Sample {
         (word != 0).then(|| Self { nanos: f32::from_bits((word >> 32) as u32), at: word as u32 })
     }
 
-    fn followed_by(self, sample: f32, at: u32) -> f32 {
-        if sample >= self.nanos {
-            return sample;
-        }
-        let left = remains(at.wrapping_sub(self.at));
-        self.nanos * left + sample * (1.0 - left)
+    /// The average with one more sample, and when it was taken.
+    fn followed_by(self, sample: f32, at: u32) -> (f32, u32) {
+        let later = since(at, self.at);
+        let left = remains(later);
+        let average = if sample >= self.nanos { sample } else { self.nanos * left + sample * (1.0 - left) };
+        (average, self.at.wrapping_add(later))
     }
 
     /// What is left of it at `now`, as nobody has asked since: an endpoint that was slow once is tried again.
     pub(super) fn at(self, now: Moment) -> Duration {
-        Duration::from_secs_f32(self.nanos / 1e9 * remains(stamp(now).wrapping_sub(self.at)))
+        Duration::from_secs_f32(self.nanos / 1e9 * remains(since(stamp(now), self.at)))
     }
 
     /// Both averages at one moment, whichever that is: of two that fall at the same rate only the time between them tells.
@@ -78,6 +79,13 @@ impl Sample {
             (self.nanos * remains(later.wrapping_neg()), other.nanos)
         }
     }
+}
+
+/// How much later `at` is than `earlier`; nothing when it is not. Two threads may store what they took in another order than they looked
+/// at the clock, and a moment back is not three days on.
+const fn since(at: u32, earlier: u32) -> u32 {
+    let later = at.wrapping_sub(earlier);
+    if later < u32::MAX / 2 { later } else { 0 }
 }
 
 /// The share of an average that is left after so many units.
@@ -117,6 +125,20 @@ mod tests {
         assert!((186.0..188.0).contains(&average), "{average}");
         let unasked = millis(latency.sample(), START + MEMORY * 4);
         assert!(unasked < 10.0, "{unasked}");
+    }
+
+    /// Two threads look at the clock, and the later one is first to say what it took.
+    #[test]
+    fn what_comes_in_the_wrong_order_hides_no_peak() {
+        let latency = Latency::new();
+        latency.observe(500 * MS, START + MS);
+        latency.observe(5 * MS, START);
+        let average = millis(latency.sample(), START + MS);
+        assert!((499.0..501.0).contains(&average), "{average}");
+        assert!((499.0..501.0).contains(&millis(latency.sample(), START)), "and one that looks back");
+        latency.observe(5 * MS, START + MEMORY);
+        let average = millis(latency.sample(), START + MEMORY);
+        assert!((186.0..188.0).contains(&average), "{average}");
     }
 
     #[test]

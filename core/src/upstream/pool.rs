@@ -19,12 +19,19 @@ pub struct Pool {
     name: Arc<str>,
     snapshot: Snapshot,
     picker: Arc<dyn UpstreamPicker>,
+    resting: Box<[Arc<Endpoint>]>,
 }
 
 impl Pool {
     /// A pool of the upstream `name`, with a picker that was made for `snapshot`.
     pub fn new(name: impl Into<Arc<str>>, snapshot: Snapshot, picker: Arc<dyn UpstreamPicker>) -> Self {
-        Self { name: name.into(), snapshot, picker }
+        Self { name: name.into(), snapshot, picker, resting: Box::default() }
+    }
+
+    /// The same, and those who rest: of no picker's choice, and the [`last_resort`](Self::last_resort) of a request.
+    #[must_use]
+    pub fn with_resting(self, resting: impl IntoIterator<Item = Arc<Endpoint>>) -> Self {
+        Self { resting: resting.into_iter().collect(), ..self }
     }
 
     /// The upstream's name.
@@ -53,9 +60,23 @@ impl Pool {
     /// The same, with everything that a picker may look at said by the caller: what the gateway calls. Allocates nothing.
     pub fn lease(&self, ask: &Ask<'_>) -> Option<Lease> {
         let index = self.picker.pick(&self.snapshot, ask)?;
-        let endpoint = Arc::clone(&self.snapshot.get(index)?.endpoint);
-        endpoint.enter();
-        Some(Lease { endpoint, index })
+        Some(Lease::of(&self.snapshot.get(index)?.endpoint, index))
+    }
+
+    /// One of those who rest, not among `tried`: for a request that has failed at all others. To ask somebody who may be well again beats
+    /// asking once more who has just failed.
+    pub fn last_resort(&self, tried: &[EndpointIndex], random: u64) -> Option<Lease> {
+        let count = self.resting.len();
+        let from = usize::try_from(random).unwrap_or_default().checked_rem(count)?;
+        let places = (from..count).chain(0..from);
+        let mut open = places.map(|place| (place, EndpointIndex(self.snapshot.members().len() + place)));
+        let (place, index) = open.find(|(_, index)| !tried.contains(index))?;
+        Some(Lease::of(self.resting.get(place)?, index))
+    }
+
+    /// Whom a request can come to: the endpoints, and those who rest.
+    pub fn reachable(&self) -> usize {
+        self.snapshot.members().len() + self.resting.len()
     }
 }
 
@@ -77,6 +98,11 @@ pub struct Lease {
 }
 
 impl Lease {
+    fn of(endpoint: &Arc<Endpoint>, index: EndpointIndex) -> Self {
+        endpoint.enter();
+        Self { endpoint: Arc::clone(endpoint), index }
+    }
+
     /// The endpoint.
     pub const fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
@@ -89,7 +115,7 @@ impl Lease {
         self.endpoint.observe(latency, now);
     }
 
-    /// Its place in the pool it was picked from, for [`Tried`].
+    /// Its place in the pool it was picked from, for [`Tried`]; those who rest come behind the others.
     pub const fn index(&self) -> EndpointIndex {
         self.index
     }

@@ -7,7 +7,7 @@ use super::{Ask, EndpointIndex, Snapshot, UpstreamPicker};
 
 /// One round is at most about so many turns: what heavy, awkward weights cost in memory (16 KiB) and, after a failed
 /// attempt, in steps. Weights whose ratio needs more are rounded; each endpoint keeps at least one turn.
-const MAX_ROUND: u64 = 4096;
+const MAX_ROUND: i64 = 4096;
 
 /// Smooth weighted round robin: in each round every endpoint gets as many turns as it weighs, spread out so that a heavy
 /// one gets no burst. All workers take turns from one counter, so the shares are exact for the gateway as a whole. A retry takes no
@@ -42,14 +42,14 @@ impl UpstreamPicker for RoundRobin {
 }
 
 /// How many turns of a round each endpoint gets: the weights in lowest terms, rounded where a round would be too long.
-fn turns(weights: &[NonZeroU32]) -> Vec<u64> {
+fn turns(weights: &[NonZeroU32]) -> Vec<i64> {
     let divisor = weights.iter().fold(0, |divisor, weight| gcd(weight.get(), divisor)).max(1);
-    let turns = weights.iter().map(|weight| u64::from(weight.get() / divisor));
-    let total: u64 = turns.clone().sum();
+    let turns = weights.iter().map(|weight| i64::from(weight.get() / divisor));
+    let total: i64 = turns.clone().sum();
     if total <= MAX_ROUND {
         return turns.collect();
     }
-    // At most 2^32 * 2^12: no overflow.
+    // At most 2^32 * 2^12, and few enough of them: no overflow.
     turns.map(|turns| (turns * MAX_ROUND / total).max(1)).collect()
 }
 
@@ -62,19 +62,22 @@ const fn gcd(mut a: u32, mut b: u32) -> u32 {
 
 /// Puts the turns in a smooth order. At each place everyone's credit grows by its turns; the richest (the first of
 /// equals) takes the place and pays the whole round.
-fn spread(turns: &[u64]) -> Box<[EndpointIndex]> {
-    let total: u64 = turns.iter().sum();
-    let round = i128::from(total);
-    let mut credits: Vec<i128> = vec![0; turns.len()];
+fn spread(turns: &[i64]) -> Box<[EndpointIndex]> {
+    // No credit is ever further from zero than a round: it is at most `MAX_ROUND` and one for each endpoint.
+    let round: i64 = turns.iter().sum();
+    let mut credits = vec![0; turns.len()];
     let place = |_| {
-        for (credit, turns) in credits.iter_mut().zip(turns) {
-            *credit += i128::from(*turns);
+        let (mut first, mut most) = (0, i64::MIN);
+        for (index, (credit, turns)) in credits.iter_mut().zip(turns).enumerate() {
+            *credit += turns;
+            if *credit > most {
+                (first, most) = (index, *credit);
+            }
         }
-        let (index, richest) = credits.iter_mut().enumerate().rev().max_by_key(|(_, credit)| **credit)?;
-        *richest -= round;
-        Some(EndpointIndex(index))
+        *credits.get_mut(first)? -= round;
+        Some(EndpointIndex(first))
     };
-    (0..total).filter_map(place).collect()
+    (0..round).filter_map(place).collect()
 }
 
 #[cfg(test)]

@@ -53,6 +53,29 @@ pub(super) struct Attempts<'a> {
     now: Moment,
     /// Retries so far.
     retries: u8,
+    /// A part of the request's time was gone before the first attempt.
+    came_late: bool,
+    /// Its place at the upstream, which it has not while it waits for its next attempt.
+    place: Place,
+}
+
+/// What all attempts came to.
+pub(super) struct Ended {
+    pub(super) outcome: Result<Reply, Rejection>,
+    /// When that was known.
+    pub(super) at: Moment,
+    /// Whether it says anything of the upstream.
+    pub(super) is_fair: bool,
+}
+
+/// What a request brings to its first attempt.
+pub(super) struct Begin {
+    /// It is to find out whether the upstream is well again.
+    pub(super) is_probe: bool,
+    /// A part of its time is gone already: it waited for its place, or another upstream was asked before.
+    pub(super) came_late: bool,
+    pub(super) now: Moment,
+    pub(super) place: Place,
 }
 
 /// Why a request may be sent again.
@@ -93,7 +116,7 @@ impl<'a> Attempts<'a> {
         deadlines: Deadlines,
         (key, random): (Option<u64>, u64),
         trail: &'a mut Trail,
-        (is_probe, now): (bool, Moment),
+        Begin { is_probe, came_late, now, place }: Begin,
     ) -> Self {
         let left = if is_probe { 0 } else { upstream.retries.attempts };
         let (pool, tried, not_before) = (upstream.roster.pool(now), Tried::new(), deadlines.began);
@@ -114,48 +137,77 @@ impl<'a> Attempts<'a> {
             not_before,
             now,
             retries,
+            came_late,
+            place,
         }
     }
 
-    /// The head that the client gets, and when it came.
-    ///
-    /// # Errors
-    /// What the last attempt failed with.
-    pub(super) async fn run(mut self) -> (Result<Reply, Rejection>, Moment) {
+    /// The head that the client gets, or what the last attempt failed with.
+    pub(super) async fn run(mut self) -> Ended {
         self.upstream.budget.count(self.now);
         loop {
-            let began = self.now;
+            let (began, waited) = (self.now, self.waited());
             let mut outcome = self.once().await;
             self.now = self.meters.clock.now();
             if let Ok(reply) = &mut outcome {
                 reply.took = self.now.since(began);
             }
-            self.settle(&outcome, began);
-            let Some(wait) = self.again(&outcome) else { return (outcome, self.now) };
+            let is_fair = self.is_fair(&outcome);
+            if is_fair {
+                // What the client kept it waiting for is not the server's time.
+                let its_own = self.now.since(began).saturating_sub(self.waited() - waited);
+                self.settle(&outcome, its_own);
+            }
+            self.upstream.count(outcome.as_ref().map(Reply::status), self.meters.metrics);
+            let Some(wait) = self.again(&outcome) else { return self.ended(outcome, is_fair) };
             if let Ok(reply) = outcome {
                 reply.dismiss(self.outgoing);
             }
             self.outgoing.rewind();
             if !wait.is_zero() {
                 // Boxed: hardly a request waits, and need not carry the room for it.
-                Box::pin(tokio::time::sleep(wait)).await;
+                if let Err(full) = Box::pin(self.rest(wait)).await {
+                    return self.ended(Err(full), false);
+                }
                 self.now = self.meters.clock.now();
             }
             self.deadlines.began = Instant::now();
         }
     }
 
-    /// Tells what one attempt came to.
-    fn settle(&self, outcome: &Result<Reply, Rejection>, began: Moment) {
-        let status = outcome.as_ref().map(Reply::status);
-        self.upstream.count(status, self.meters.metrics);
-        let Some(endpoint) = &self.trail.endpoint else { return };
-        let is_late = matches!(outcome, Err(Rejection::UpstreamTimeout | Rejection::ConnectTimeout));
-        // Who was asked when most of the request's time was gone had not the time that it may take. The first had all that there was.
-        if is_late && self.count > 1 && self.deadlines.total_left(self.flow).is_zero() {
-            return;
+    fn ended(self, outcome: Result<Reply, Rejection>, is_fair: bool) -> Ended {
+        let place = self.place;
+        Ended { outcome: outcome.map(|reply| Reply { place, ..reply }), at: self.now, is_fair }
+    }
+
+    /// Waits for the next attempt. Meanwhile others may have its place.
+    async fn rest(&mut self, wait: Duration) -> Result<(), Rejection> {
+        self.place = Place::default();
+        tokio::time::sleep(wait).await;
+        if let Some(bound) = &self.upstream.bound {
+            self.place = bound.enter(self.deadlines.total).await?;
         }
-        self.upstream.settle(endpoint, status, self.now.since(began), self.now);
+        Ok(())
+    }
+
+    /// How long the client itself has kept the request waiting.
+    fn waited(&self) -> Duration {
+        self.flow.map_or(Duration::ZERO, |flow| flow.progress().waited(Instant::now()))
+    }
+
+    /// Whether an attempt that came to this had the time that it may take. Who comes when most of the request's time is gone has not;
+    /// the first that comes at once has all there is.
+    fn is_fair(&self, outcome: &Result<Reply, Rejection>) -> bool {
+        let is_late = matches!(outcome, Err(Rejection::UpstreamTimeout | Rejection::ConnectTimeout));
+        let is_short = self.came_late || self.count > 1;
+        !(is_late && is_short && self.deadlines.total_left(self.flow).is_zero())
+    }
+
+    /// Tells what one attempt came to.
+    fn settle(&self, outcome: &Result<Reply, Rejection>, took: Duration) {
+        if let Some(endpoint) = &self.trail.endpoint {
+            self.upstream.settle(endpoint, outcome.as_ref().map(Reply::status), took, self.now);
+        }
     }
 
     /// One attempt.
@@ -183,11 +235,11 @@ impl<'a> Attempts<'a> {
         Ok(Reply { head, connection, lease, place: Place::default(), took: Duration::ZERO })
     }
 
-    /// An endpoint that was not tried, while there is one; then any but the last, and then that one.
+    /// An endpoint that was not tried, while there is one, if need be one that rests; then any but the last, and then that one.
     fn pick(&self) -> Option<Lease> {
         let lease = |tried: &[EndpointIndex]| self.pool.lease(&Ask { key: self.key, tried, random: self.random });
         let tried = self.tried.as_slice();
-        lease(tried).or_else(|| match tried {
+        lease(tried).or_else(|| self.pool.last_resort(tried, self.random)).or_else(|| match tried {
             [] => None,
             [.., last] => lease(std::slice::from_ref(last)).or_else(|| lease(&[])),
         })
@@ -211,8 +263,7 @@ impl<'a> Attempts<'a> {
             return None;
         }
         let left = self.deadlines.total_left(self.flow);
-        let others =
-            usize::from(self.count) < Tried::MAX && self.tried.as_slice().len() < self.pool.snapshot().members().len();
+        let others = usize::from(self.count) < Tried::MAX && self.tried.as_slice().len() < self.pool.reachable();
         if reason == Reason::Connect && others {
             return (!left.is_zero()).then_some(Duration::ZERO);
         }

@@ -60,16 +60,22 @@ impl Bound {
         (self.in_use.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 
-    /// A place, at once or in turn, but not later than `total`.
+    /// A place, if one is free and nobody waits for it.
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Place> {
+        let is_free = self.waiting.load(Ordering::SeqCst) == 0 && self.take();
+        is_free.then(|| Place(Some(Arc::clone(self))))
+    }
+
+    /// A place in turn, but not later than `total`.
     ///
     /// # Errors
     /// 503 where too many wait already, or none came free in time.
     pub(crate) async fn enter(self: &Arc<Self>, total: Instant) -> Result<Place, Rejection> {
-        if self.waiting.load(Ordering::SeqCst) == 0 && self.take() {
-            return Ok(Place(Some(Arc::clone(self))));
+        match self.try_enter() {
+            Some(place) => Ok(place),
+            // Boxed: others need not carry the room for it.
+            None => Box::pin(self.wait(total)).await,
         }
-        // Boxed: others need not carry the room for it.
-        Box::pin(self.wait(total)).await
     }
 
     async fn wait(self: &Arc<Self>, total: Instant) -> Result<Place, Rejection> {

@@ -1,6 +1,6 @@
 //! A fresh connection to a server.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,16 +36,28 @@ pub(crate) enum Address {
 /// Connects within `limit`.
 ///
 /// # Errors
-/// [`Rejection::ConnectTimeout`], or [`Rejection::ConnectFailed`] for anything else.
+/// [`Rejection::ConnectTimeout`]; [`Rejection::Internal`] where it is this machine that has no descriptor, port or memory for a connection,
+/// which says nothing of the server; [`Rejection::ConnectFailed`] for anything else.
 pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<Connection>, Rejection> {
     match timeout(limit, dial(address)).await {
         Err(_) => Err(Rejection::ConnectTimeout),
+        Ok(Err(error)) if is_ours(&error) => {
+            tracing::warn!(%error, "no connection to an upstream can be made: this machine is short of something");
+            Err(Rejection::Internal)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, ?address, "cannot connect to an upstream");
             Err(Rejection::ConnectFailed)
         }
         Ok(Ok(stream)) => Ok(Connection::new(stream)),
     }
+}
+
+/// Whether it is this machine that cannot.
+fn is_ours(error: &io::Error) -> bool {
+    // EMFILE and ENFILE (too many descriptors) and ENOBUFS have no kind of their own; the numbers are Linux's.
+    let too_many = matches!(error.raw_os_error(), Some(23 | 24 | 105));
+    too_many || matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::OutOfMemory)
 }
 
 /// Connects, for as long as it takes.
@@ -60,4 +72,19 @@ pub(crate) async fn dial(address: &Address) -> io::Result<Stream> {
     // A request must not wait for more bytes.
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_is_short_of_is_no_servers_fault() {
+        for ours in [12, 23, 24, 99, 105] {
+            assert!(is_ours(&io::Error::from_raw_os_error(ours)), "{ours}");
+        }
+        for theirs in [104, 110, 111, 113] {
+            assert!(!is_ours(&io::Error::from_raw_os_error(theirs)), "{theirs}");
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! Connections that wait for their next request.
 
 use std::collections::VecDeque;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portcullis_core::Sharded;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::connect::Connection;
+use crate::servers::{Server, Servers};
 
 /// How long a connection may wait. Shorter than the keep-alive of the servers one meets (Node 5 s is the exception, and
 /// there the upstream's close is seen first), so that we rarely send into a connection that is being closed.
@@ -15,6 +17,9 @@ const REST: Duration = Duration::from_secs(55);
 
 /// One that came back so lately need not be looked at for others' sake.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Often enough that none is kept for much longer than it may wait.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// The idle connections of one server: a stack for each worker, and one bound for all of them together.
 #[derive(Debug)]
@@ -30,6 +35,25 @@ pub(crate) struct Idle {
 struct Held {
     connection: Box<Connection>,
     since: Instant,
+}
+
+impl Held {
+    fn is_past(&mut self, now: Instant) -> bool {
+        let rested = now.saturating_duration_since(self.since);
+        rested >= REST || (rested >= FRESH && !self.connection.is_quiet())
+    }
+}
+
+/// Sweeps the idle connections of these servers now and then, for as long as there are any.
+pub(crate) async fn sweep(servers: Weak<Servers>) {
+    loop {
+        sleep(SWEEP).await;
+        let Some(servers) = servers.upgrade() else { return };
+        let now = Instant::now();
+        servers.roster.endpoints().iter().filter_map(|endpoint| Server::of(endpoint)).for_each(|server| {
+            server.idle.sweep(now);
+        });
+    }
 }
 
 impl Idle {
@@ -72,16 +96,21 @@ impl Idle {
         connection.rest();
         let mut shard = self.shards.mine();
         let now = Instant::now();
-        // The oldest are at the front; one look a time keeps a quiet shard from holding what the upstream has closed.
-        let is_past = |held: &mut Held| {
-            let rested = now.saturating_duration_since(held.since);
-            rested >= REST || (rested >= FRESH && !held.connection.is_quiet())
-        };
-        if shard.front_mut().is_some_and(is_past) {
+        // The oldest are at the front; one look a time is hardly noticed, and a busy shard holds nothing that its server has closed.
+        if shard.front_mut().is_some_and(|held| held.is_past(now)) {
             shard.pop_front();
             self.held.fetch_sub(1, Ordering::Relaxed);
         }
         shard.push_back(Held { connection, since: now });
+    }
+
+    /// Closes what has waited too long or was closed by its server, whoever keeps it: a worker that has nothing to do looks at nothing.
+    fn sweep(&self, now: Instant) {
+        self.shards.for_each(|shard| {
+            let before = shard.len();
+            shard.retain_mut(|held| !held.is_past(now));
+            self.held.fetch_sub(before - shard.len(), Ordering::Relaxed);
+        });
     }
 
     /// Counts a fresh connection.
@@ -99,5 +128,37 @@ impl Idle {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.held.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::stream::Stream;
+
+    /// Threads that have nothing to do any more keep connections from nobody.
+    #[tokio::test(start_paused = true)]
+    async fn what_other_threads_keep_is_swept() {
+        let idle = Idle::new(8);
+        let (mut ours, theirs): (Vec<_>, Vec<_>) = (0..8).map(|_| UnixStream::pair().unwrap()).unzip();
+        std::thread::scope(|scope| {
+            for stream in theirs {
+                let (idle, connection) = (&idle, Connection::new(Stream::Unix(stream)));
+                scope.spawn(move || idle.check_in(connection));
+            }
+        });
+        idle.sweep(Instant::now() + FRESH * 2);
+        assert_eq!(idle.len(), 8, "all are open and silent");
+        ours.truncate(3);
+        // The runtime looks at its sockets when it has nothing else to do.
+        advance(FRESH * 2).await;
+        idle.sweep(Instant::now());
+        assert_eq!(idle.len(), 3);
+        advance(REST).await;
+        idle.sweep(Instant::now());
+        assert_eq!(idle.len(), 0);
     }
 }

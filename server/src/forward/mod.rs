@@ -13,7 +13,7 @@ pub(crate) mod in_code;
 mod reply;
 mod send;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{BreakerState, Endpoint, Lease, Permit};
 use tokio::time::{Instant, timeout};
 
-use self::attempts::Attempts;
+use self::attempts::{Attempts, Begin, Ended};
 use self::body::{Flow, RequestBody};
 use self::bound::Place;
-use self::connect::UpstreamBody;
+use self::connect::{Connection, UpstreamBody};
 use self::h1::Outgoing;
 use self::in_code::{InFlight, Service, ServiceBody};
 use self::reply::Reply;
@@ -63,6 +63,8 @@ pub(crate) enum Exchange {
         /// Counts it.
         _in_flight: InFlight,
     },
+    /// What goes on beside the response has the rest.
+    Relayed,
     /// The use of an endpoint.
     Server {
         /// Counts it.
@@ -72,12 +74,25 @@ pub(crate) enum Exchange {
     },
 }
 
+impl Answered {
+    /// Lets go of it; its connection is used again if the rest of it is here already.
+    pub(crate) fn dismiss(self) {
+        if let AnswerBody::Server(body) = self.response.into_body() {
+            self.exchange.keep(body.finish_if_here());
+        }
+    }
+}
+
 impl Exchange {
     /// The response is complete: its connection can be used again, if both bodies ended cleanly.
     pub(crate) fn complete(self, body: UpstreamBody) {
+        self.keep(body.finish());
+    }
+
+    fn keep(self, connection: Option<Box<Connection>>) {
         if let Self::Server { lease, .. } = &self
             && let Some(server) = Server::of(lease.endpoint())
-            && let Some(connection) = body.finish()
+            && let Some(connection) = connection
         {
             server.idle.check_in(connection);
         }
@@ -167,7 +182,10 @@ pub(crate) async fn forward(
             let failed = upstream.has_failed(outcome.as_ref().map(Reply::status));
             let in_time = || !times.of(upstream).total_left(flow.as_deref()).is_zero();
             let goes_on = failed && outgoing.can_repeat() && in_time();
-            let Some(another) = another.filter(|_| goes_on) else {
+            // What is here already beats what another would refuse.
+            let is_open =
+                |another: &Upstream| matches!(another.breaker.state(meters.clock.now()), BreakerState::Open { .. });
+            let Some(another) = another.filter(|another| goes_on && !is_open(another)) else {
                 return outcome.map(|reply| reply.into_answered(upstream, outgoing, flow));
             };
             meters.metrics.fell_back(&upstream.series);
@@ -197,6 +215,7 @@ async fn ask(
     trail: &mut Trail,
 ) -> Result<Reply, Rejection> {
     let mut times = asked.times;
+    let mut came_late = trail.fell_back;
     // First of all: who waits keeps nothing from anybody, no probe and no endpoint.
     let place = match &upstream.bound {
         None => Place::default(),
@@ -205,34 +224,48 @@ async fn ask(
             if let BreakerState::Open { retry_after } = upstream.breaker.state(meters.clock.now()) {
                 return Err(Rejection::CircuitOpen { retry_after });
             }
-            let place = bound.enter(times.total).await?;
-            times.ready = Instant::now();
-            place
+            match bound.try_enter() {
+                Some(place) => place,
+                None => {
+                    let place = bound.enter(times.total).await?;
+                    (times.ready, came_late) = (Instant::now(), true);
+                    place
+                }
+            }
         }
     };
     let now = meters.clock.now();
     let mut permit = Some(upstream.breaker.permit(now)?);
     let is_probe = permit.as_ref().is_some_and(Permit::is_probe);
     let (deadlines, outgoing) = (times.of(upstream), (outgoing, asked.flow));
-    let attempts = Attempts::new(upstream, meters, outgoing, deadlines, asked.choice, trail, (is_probe, now));
-    let mut attempts = pin!(attempts.run());
-    let mut done = None;
-    if let Some(flow) = asked.flow.filter(|_| is_probe) {
-        // A client may take as long as it likes over its body; that is not to keep everybody else from finding out. Boxed: hardly
-        // a request is a probe.
-        done = Box::pin(timeout(upstream.timeout, attempts.as_mut())).await.ok();
-        if done.is_none() && flow.progress().done.is_none() {
-            permit = None;
+    let begin = Begin { is_probe, came_late, now, place };
+    let attempts = Attempts::new(upstream, meters, outgoing, deadlines, asked.choice, trail, begin);
+    let attempts = pin!(attempts.run());
+    let Ended { outcome, at, is_fair } = watched(attempts, &mut permit, asked.flow, upstream.timeout).await;
+    if let Some(permit) = permit.filter(|_| is_fair) {
+        settle(permit, upstream, outcome.as_ref().map(Reply::status), at);
+    }
+    outcome
+}
+
+/// What becomes of a request. If it is a probe, its permit is given back once it waits for its client for longer than `limit`: a client may
+/// take as long as it likes over its body, and that is not to keep everybody else from finding out.
+async fn watched<F: Future>(
+    mut asking: Pin<&mut F>,
+    permit: &mut Option<Permit>,
+    flow: Option<&Flow>,
+    limit: Duration,
+) -> F::Output {
+    if let Some(flow) = flow.filter(|_| permit.as_ref().is_some_and(Permit::is_probe)) {
+        // Boxed: hardly a request is a probe.
+        if let Ok(done) = Box::pin(timeout(limit, asking.as_mut())).await {
+            return done;
+        }
+        if flow.progress().done.is_none() {
+            *permit = None;
         }
     }
-    let (outcome, now) = match done {
-        Some(done) => done,
-        None => attempts.await,
-    };
-    if let Some(permit) = permit {
-        settle(permit, upstream, outcome.as_ref().map(Reply::status), now);
-    }
-    outcome.map(|reply| reply.in_place(place))
+    asking.await
 }
 
 /// The same where the upstream is a service of the embedding program: once, because nobody knows what it did.
@@ -246,18 +279,21 @@ async fn call(
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
     let began = meters.clock.now();
-    let permit = upstream.breaker.permit(began)?;
+    let mut permit = Some(upstream.breaker.permit(began)?);
     trail.attempts = 1;
     // As with headers that say who it is: one that was there before is not what the route found.
     match &admitted.identity {
         Some(identity) => drop(request.extensions_mut().insert(Identity::clone(identity))),
         None => drop(request.extensions_mut().remove::<Identity>()),
     }
-    let outcome = service.ask(request, flow.as_deref(), times.of(upstream)).await;
+    let asking = pin!(service.ask(request, flow.as_deref(), times.of(upstream)));
+    let outcome = watched(asking, &mut permit, flow.as_deref(), upstream.timeout).await;
     let status = outcome.as_ref().map(|(response, _)| response.status());
     upstream.count(status, meters.metrics);
     let now = meters.clock.now();
-    settle(permit, upstream, status, now);
+    if let Some(permit) = permit {
+        settle(permit, upstream, status, now);
+    }
     let (response, in_flight) = outcome?;
     let exchange = Exchange::InCode { _in_flight: in_flight };
     Ok(Answered { response: response.map(AnswerBody::InCode), exchange, took: now.since(began) })

@@ -25,11 +25,6 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// The same, which has its place until its body has ended.
-    pub(super) fn in_place(self, place: Place) -> Self {
-        Self { place, ..self }
-    }
-
     pub(super) fn status(&self) -> StatusCode {
         self.head.response.status()
     }
@@ -43,22 +38,23 @@ impl Reply {
     ) -> Answered {
         let Self { head: Head { response, framing, lasts }, connection, lease, place, took } = self;
         outgoing.is_answered();
-        let body = if outgoing.is_over() {
-            connection.end_request(&outgoing, framing, lasts)
-        } else {
-            let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
-            let endpoint = Arc::clone(lease.endpoint());
-            tokio::spawn(async move {
-                if let Some(connection) = relay.run().await
-                    && let Some(server) = Server::of(&endpoint)
-                {
-                    server.idle.check_in(connection);
-                }
-            });
-            UpstreamBody::relayed(relayed)
-        };
-        let exchange = Exchange::Server { lease, _place: place };
-        Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took }
+        if outgoing.is_over() {
+            let body = connection.end_request(&outgoing, framing, lasts);
+            let exchange = Exchange::Server { lease, _place: place };
+            return Answered { response: response.map(|()| AnswerBody::Server(body)), exchange, took };
+        }
+        let (relay, relayed) = Relay::new(connection, outgoing, (framing, lasts), flow, upstream.send_timeout);
+        tokio::spawn(async move {
+            // The request is at the server until both sides of it have ended.
+            let _place = place;
+            if let Some(connection) = relay.run().await
+                && let Some(server) = Server::of(lease.endpoint())
+            {
+                server.idle.check_in(connection);
+            }
+        });
+        let body = AnswerBody::Server(UpstreamBody::relayed(relayed));
+        Answered { response: response.map(|()| body), exchange: Exchange::Relayed, took }
     }
 
     /// Lets go of an answer that no client will see. Its connection is used again if the rest of it is here already, as it is of

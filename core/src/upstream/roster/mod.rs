@@ -10,6 +10,8 @@
 //!    all requests, rather than each of the dead ones a third. Only where none is healthy, or a smaller share than
 //!    [`Thresholds::panic`], the checks must be wrong or nothing is lost by asking: all are asked, whatever is known of
 //!    them. The roster then *panics*, and says so.
+//! 4. Who is ejected is still the [last resort](Pool::last_resort) of a request that failed at everybody else: it may be well again, and
+//!    they have just failed.
 //!
 //! # How it stays cheap
 //!

@@ -240,7 +240,11 @@ impl State {
         }));
         let due = self.entries.iter().filter_map(|entry| entry.standing.next(slow_start, now)).min();
         let picker = (self.picker)(&snapshot);
-        (Pool::new(Arc::clone(name), snapshot, picker), due.map_or(u64::MAX, Moment::as_nanos))
+        let rests = |entry: &Entry| entry.standing.healthy && entry.standing.rests_until.is_some();
+        let resting = self.entries.iter().zip(&asked).filter(|(entry, asked)| !**asked && rests(entry));
+        let pool = Pool::new(Arc::clone(name), snapshot, picker)
+            .with_resting(resting.map(|(entry, _)| Arc::clone(&entry.endpoint)));
+        (pool, due.map_or(u64::MAX, Moment::as_nanos))
     }
 
     pub(super) fn shown(&self, now: Moment) -> RosterState {

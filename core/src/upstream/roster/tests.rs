@@ -170,6 +170,35 @@ fn who_rests_is_asked_where_checks_take_out_too_many() {
     assert_eq!(ports(&roster.pool(START)), [2, 4]);
 }
 
+/// Who failed at all others may come to one that rests, and to nobody twice.
+#[test]
+fn who_rests_is_the_last_resort() {
+    let (roster, _) = roster(6, all());
+    [1, 2].into_iter().for_each(|port| fail(&roster, port, 5, START));
+    check(&roster, 3, "---", START);
+    let pool = roster.pool(START);
+    assert_eq!((ports(&pool), pool.reachable()), (vec![4, 5, 6], 5), "the unhealthy one is none");
+    let mut tried = crate::upstream::Tried::new();
+    let mut random = 6;
+    let order: Vec<_> = std::iter::from_fn(|| {
+        random += 1;
+        let ask = Ask { key: None, tried: tried.as_slice(), random };
+        let lease = pool.lease(&ask).or_else(|| pool.last_resort(tried.as_slice(), random))?;
+        tried.insert(lease.index());
+        assert_eq!(lease.endpoint().in_flight(), 1);
+        Some(lease.endpoint().authority().rsplit(':').next().unwrap().to_owned())
+    })
+    .collect();
+    let mut rested = order[3..].to_vec();
+    rested.sort();
+    assert_eq!((order.len(), rested), (5, vec!["1".to_owned(), "2".to_owned()]));
+    // Nobody rests who is asked in any case.
+    let (roster, _) = self::roster(2, ejecting());
+    fail(&roster, 1, 5, START);
+    assert_eq!(roster.pool(START).reachable(), 2);
+    assert!(roster.pool(START + 11 * SECOND).last_resort(&[], 0).is_none());
+}
+
 #[test]
 fn who_returns_gets_its_weight_by_steps() {
     let (roster, _) = roster(2, RosterSettings { slow_start: 10 * SECOND, ..ejecting() });
