@@ -130,21 +130,21 @@ impl Source {
     /// claim is not a string or a query value is percent-coded.
     pub fn subject(&self, key: &SubjectKey, rule: RuleId, facts: &Facts<'_>) -> Subject {
         self.present(key, rule, facts).unwrap_or_else(|| {
-            let mut hasher = SubjectHasher::new(key, rule);
+            let mut hasher = SubjectHasher::new(key);
             match facts.client {
                 Some(address) => hasher.address(Value::Client.kind(), address),
                 // All of them together, so that nobody goes uncounted. No address is as long as this.
                 None => hasher.text(Value::Client.kind(), b"no address"),
             }
-            hasher.finish()
+            hasher.finish(rule)
         })
     }
 
     /// The same; none where no alternative is present.
     pub fn present(&self, key: &SubjectKey, rule: RuleId, facts: &Facts<'_>) -> Option<Subject> {
         self.0.iter().find_map(|alternative| {
-            let mut hasher = SubjectHasher::new(key, rule);
-            alternative.iter().all(|value| value.hash(facts, &mut hasher)).then(|| hasher.finish())
+            let mut hasher = SubjectHasher::new(key);
+            alternative.iter().all(|value| value.hash(facts, &mut hasher)).then(|| hasher.finish(rule))
         })
     }
 

@@ -51,8 +51,11 @@ impl fmt::Debug for SubjectKey {
     }
 }
 
-/// Who a request is counted as under one rule: 128 bits of SipHash-1-3 over (rule, kind of source, verifier, value),
-/// each length-prefixed, so that `a` + `b:c` never meets `a:b` + `c`. Sixteen bytes whatever the value's length.
+/// Who a request is counted as under one rule: 128 bits of SipHash-1-3 over (kind of source, verifier, value), each
+/// length-prefixed, so that `a` + `b:c` never meets `a:b` + `c`. Sixteen bytes whatever the value's length.
+///
+/// The rule's number is mixed into the low half. So the same client is another subject under each rule, and all its subjects
+/// have their high half in common, which says nothing about who it is; see [`tag`](Self::tag).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(u128);
 
@@ -60,6 +63,14 @@ impl Subject {
     /// The subject as a number, for a store's own key.
     pub const fn as_u128(self) -> u128 {
         self.0
+    }
+
+    /// A byte that is the same for the same client under every rule, and spread evenly over clients.
+    ///
+    /// For stores that are cut into parts: what one request is charged for the same client goes to one part by it, and can be
+    /// taken there in one step. 256 of them are enough to spread over the parts, and few enough to keep something for each.
+    pub const fn tag(self) -> u8 {
+        (self.0 >> 120) as u8
     }
 
     /// The one bucket that new keys of `rule` share when a store is full.
@@ -85,10 +96,8 @@ impl fmt::Debug for Subject {
 pub(crate) struct SubjectHasher(SipHasher13);
 
 impl SubjectHasher {
-    pub(crate) fn new(key: &SubjectKey, rule: RuleId) -> Self {
-        let mut hasher = SipHasher13::new_with_key(&key.0);
-        hasher.write(&rule.0.to_le_bytes());
-        Self(hasher)
+    pub(crate) fn new(key: &SubjectKey) -> Self {
+        Self(SipHasher13::new_with_key(&key.0))
     }
 
     /// One value of `kind` (a number for each kind of source), as text.
@@ -109,8 +118,10 @@ impl SubjectHasher {
         }
     }
 
-    pub(crate) fn finish(self) -> Subject {
-        Subject(self.0.finish128().as_u128())
+    /// Who that is under `rule`.
+    pub(crate) fn finish(self, rule: RuleId) -> Subject {
+        // Two subjects of one client differ as their rules do; two of different clients meet as seldom as the hash does.
+        Subject(self.0.finish128().as_u128() ^ u128::from(rule.0))
     }
 }
 
@@ -119,15 +130,19 @@ mod tests {
     use super::*;
 
     fn of(parts: &[(u8, &[u8])]) -> Subject {
-        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), RuleId::of("rule"));
+        under("rule", parts)
+    }
+
+    fn under(rule: &str, parts: &[(u8, &[u8])]) -> Subject {
+        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]));
         parts.iter().for_each(|(kind, text)| hasher.text(*kind, text));
-        hasher.finish()
+        hasher.finish(RuleId::of(rule))
     }
 
     fn client(address: &str) -> Subject {
-        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), RuleId::of("rule"));
+        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]));
         hasher.address(2, address.parse().unwrap());
-        hasher.finish()
+        hasher.finish(RuleId::of("rule"))
     }
 
     /// R04
@@ -147,7 +162,34 @@ mod tests {
         assert_ne!(client("192.0.2.7"), client("192.0.2.8"));
     }
 
+    #[test]
+    fn one_client_is_another_subject_under_each_rule_and_has_one_tag() {
+        let (one, other) = (under("one", &[(1, b"ann")]), under("other", &[(1, b"ann")]));
+        assert_ne!(one, other);
+        assert_eq!(one.as_u128() >> 64, other.as_u128() >> 64);
+        assert_eq!(one.tag(), other.tag());
+        // What the algorithms tell apart is not the tag, and what shares a bucket has one of its own.
+        for algorithm in Algorithm::ALL {
+            assert_eq!(one.counted_by(algorithm).tag(), one.tag());
+        }
+        assert_eq!(Subject::overflow(RuleId::of("one")).tag(), 0);
+    }
+
+    #[test]
+    fn tags_are_spread_evenly_over_clients() {
+        let mut seen = [0_u32; 256];
+        for number in 0..256_u32 * 100 {
+            seen[usize::from(of(&[(1, &number.to_le_bytes())]).tag())] += 1;
+        }
+        assert!(seen.iter().all(|seen| (50..160).contains(seen)), "{seen:?}");
+    }
+
     /// What nodes share and what outlives a restart must not change with a build.
+    #[test]
+    fn a_subject_has_the_same_number_for_ever() {
+        assert_eq!(client("192.0.2.7").as_u128(), 0x32d7_cff0_1249_b087_af59_6a15_6ec8_d158);
+    }
+
     #[test]
     fn a_rule_has_the_same_number_for_ever() {
         assert_eq!(RuleId::of("per-user").as_u64(), 0x0193_ad4b_a1d6_72ab);

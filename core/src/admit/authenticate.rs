@@ -125,7 +125,7 @@ async fn count_failure(auth: &Auth, facts: &Facts<'_>, services: Services<'_>) {
 }
 
 fn failure_charge(auth: &Auth, cost: u32, facts: &Facts<'_>, services: Services<'_>) -> Option<Charge> {
-    auth.failures.as_ref().map(|rule| Charge { cost, ..rule.charge(services.subjects, facts) })
+    auth.failures.as_ref().map(|rule| Charge { cost, ..rule.charge(&services.subject_key(), facts) })
 }
 
 /// What is known while nobody has accepted the request.

@@ -15,8 +15,8 @@ pub(crate) type Taken = Answer<Result<Verdict, StoreError>>;
 /// Step 3: all the limits of a request, together or not at all. Shadow ones refuse nothing.
 ///
 /// When the store does not decide, each limit's own [`OnFailure`] does: the request is refused if one that is enforced says
-/// [`Deny`](OnFailure::Deny), those that say [`Share`](OnFailure::Share) are counted together in [`Services::local`], and those
-/// that say [`Allow`](OnFailure::Allow) are not counted.
+/// [`Deny`](OnFailure::Deny), those that say [`Share`](OnFailure::Share) are counted together in the memory that the store has for
+/// it, else in [`Services::local`], and those that say [`Allow`](OnFailure::Allow) are not counted.
 ///
 /// # Errors
 /// 429 when one does not hold, 503 when the store does not decide and a limit says that this refuses.
@@ -32,7 +32,8 @@ pub async fn limit(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -
 /// # Errors
 /// 500 for more limits than [`Limits::MOST`].
 pub(crate) fn ask(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> Result<Option<Taken>, Rejection> {
-    let charge = |rule: &Rule| rule.charge(services.subjects, facts);
+    let subjects = services.subject_key();
+    let charge = |rule: &Rule| rule.charge(&subjects, facts);
     Ok(match &*limits.rules {
         [] => None,
         [only] => Some(services.store.take(&[charge(only)])),
@@ -76,19 +77,20 @@ fn judge(limits: &Limits, verdict: Verdict) -> Result<Option<Verdict>, Rejection
 /// Each limit's own policy, and this node's share of those that have one.
 #[cold]
 fn without_store(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> Result<Option<Verdict>, Rejection> {
+    let local = services.store.local().or(services.local);
     let refuses = |rule: &Rule| match rule.without_store() {
         OnFailure::Allow => false,
         OnFailure::Deny => true,
-        OnFailure::Share => services.local.is_none(),
+        OnFailure::Share => local.is_none(),
     };
     if limits.rules.iter().any(|rule| !rule.is_shadow() && refuses(rule)) {
         return Err(Rejection::StoreUnavailable);
     }
     let shared = |(_, rule): &(usize, &Arc<Rule>)| rule.without_store() == OnFailure::Share;
     let (places, rules): (Vec<usize>, Vec<&Arc<Rule>>) = limits.rules.iter().enumerate().filter(shared).unzip();
-    let Some(local) = services.local.filter(|_| !rules.is_empty()) else { return Ok(None) };
-    let nodes = services.store.nodes();
-    let charges: Vec<Charge> = rules.iter().map(|rule| rule.charge(services.subjects, facts).share(nodes)).collect();
+    let Some(local) = local.filter(|_| !rules.is_empty()) else { return Ok(None) };
+    let (nodes, subjects) = (services.store.nodes(), services.subject_key());
+    let charges: Vec<Charge> = rules.iter().map(|rule| rule.charge(&subjects, facts).share(nodes)).collect();
     let verdict = local.decide(&charges);
     // It was said of some of the limits, and is read as said of all.
     let place = |index: usize| places.get(index).copied().unwrap_or(usize::MAX);

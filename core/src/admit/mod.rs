@@ -34,13 +34,21 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub struct Services<'s> {
     /// Tells the time.
     pub clock: &'s Clock,
-    /// What limits that say [`OnFailure::Share`](crate::limit::OnFailure::Share) are counted in when the store does not decide:
-    /// this node's own memory. None: such a request is refused, as it is where the store is itself a memory, which always decides.
+    /// What limits that say [`OnFailure::Share`](crate::limit::OnFailure::Share) are counted in when the store does not decide and
+    /// has no memory for it ([`RateLimitStore::local`]): this node's own. None: such a request is refused, as it is where the
+    /// store is itself a memory, which always decides.
     pub local: Option<&'s MemoryStore>,
     /// Counts.
     pub store: &'s dyn RateLimitStore,
-    /// What subjects are hashed under.
+    /// What subjects are hashed under while the store names no key ([`RateLimitStore::subjects`]).
     pub subjects: &'s SubjectKey,
+}
+
+impl Services<'_> {
+    /// What the subjects of a request are hashed under.
+    pub(crate) fn subject_key(&self) -> SubjectKey {
+        self.store.subjects().unwrap_or_else(|| self.subjects.clone())
+    }
 }
 
 impl std::fmt::Debug for Services<'_> {

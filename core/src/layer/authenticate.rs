@@ -54,6 +54,7 @@ struct Gate {
     /// What the verifiers forward claims in, taken out of each request.
     headers: IdentityHeaders,
     store: Arc<dyn RateLimitStore>,
+    /// For a store that names no key.
     subjects: SubjectKey,
 }
 
@@ -67,14 +68,13 @@ impl AuthenticateLayer {
     /// several verifiers does it. Without any, every request is refused.
     pub fn any_of(auths: impl IntoIterator<Item = Auth>) -> Self {
         let auths: Vec<_> = auths.into_iter().collect();
-        let store = MemoryStore::new();
         let gate = Gate {
             headers: forwarded_headers(&auths),
             auths,
             client: AddressOf::default(),
             clock: Clock::system(),
-            subjects: store.subjects().unwrap_or_else(SubjectKey::random),
-            store: Arc::new(store),
+            subjects: SubjectKey::random(),
+            store: Arc::new(MemoryStore::new()),
         };
         Self { gate: Arc::new(gate) }
     }
@@ -99,7 +99,6 @@ impl AuthenticateLayer {
     #[must_use]
     pub fn failures(mut self, store: impl RateLimitStore, rule: Rule) -> Self {
         let gate = Arc::make_mut(&mut self.gate);
-        gate.subjects = store.subjects().unwrap_or_else(SubjectKey::random);
         gate.store = Arc::new(store);
         let rule = Arc::new(rule);
         self.each(|auth| auth.failures = Some(Arc::clone(&rule)))

@@ -65,6 +65,7 @@ struct Gate {
     local: Arc<MemoryStore>,
     reads: Reads,
     store: Arc<dyn RateLimitStore>,
+    /// For a store that names no key.
     subjects: SubjectKey,
 }
 
@@ -88,7 +89,6 @@ enum Asked {
 impl RateLimitLayer {
     /// Limits requests by `rule`, counted in `store`.
     pub fn new(store: impl RateLimitStore, rule: Rule) -> Self {
-        let subjects = store.subjects().unwrap_or_else(SubjectKey::random);
         let rules: Box<[_]> = Box::new([Arc::new(rule)]);
         Self {
             gate: Arc::new(Gate {
@@ -99,7 +99,7 @@ impl RateLimitLayer {
                 limits: Arc::new(Limits::new(rules)),
                 local: Arc::new(MemoryStore::new()),
                 store: Arc::new(store),
-                subjects,
+                subjects: SubjectKey::random(),
             }),
         }
     }

@@ -73,9 +73,19 @@ pub trait RateLimitStore: Send + Sync + 'static {
     }
 
     /// What subjects are hashed under by everybody who counts here. A store that several processes share says the same to all of
-    /// them, or each would count the same client apart; none, the default: nobody else counts here, and who asks makes a key of its
-    /// own. Asked once, when a store is first used.
+    /// them, or each would count the same client apart; none, the default: nobody else counts here, and who asks uses a key of its
+    /// own.
+    ///
+    /// Asked for each request, so it waits for nothing and costs next to nothing: a store across the network says none until it
+    /// has learnt the key, and may have to adopt another when its data is lost.
     fn subjects(&self) -> Option<SubjectKey> {
+        None
+    }
+
+    /// The memory in which a store that several nodes share counts what it admitted for this one, so that a node that has to go
+    /// on alone knows what it has let through already. None, the default: whoever asks counts its share in a memory of its own
+    /// ([`OnFailure::Share`]).
+    fn local(&self) -> Option<&MemoryStore> {
         None
     }
 }
@@ -92,6 +102,10 @@ impl<S: RateLimitStore + ?Sized> RateLimitStore for Arc<S> {
 
     fn subjects(&self) -> Option<SubjectKey> {
         (**self).subjects()
+    }
+
+    fn local(&self) -> Option<&MemoryStore> {
+        (**self).local()
     }
 }
 

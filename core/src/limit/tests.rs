@@ -30,9 +30,9 @@ fn per_minute(count: u32) -> Quota {
 
 fn charge(who: u64, quota: Quota) -> Charge {
     let rule = RuleId::of("test");
-    let mut subject = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), rule);
+    let mut subject = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]));
     subject.text(0, &who.to_le_bytes());
-    Charge { rule, subject: subject.finish(), quota, cost: 1, mode: Mode::Enforce }
+    Charge { rule, subject: subject.finish(rule), quota, cost: 1, mode: Mode::Enforce }
 }
 
 fn take(store: &MemoryStore, charges: &[Charge]) -> Verdict {

@@ -1,12 +1,13 @@
 use std::num::NonZeroU32;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use http::{HeaderMap, Method};
 
 use super::*;
-use crate::limit::{MemoryStore, Mode, RateLimitStore};
+use crate::limit::{Algorithm, MemoryStore, Mode, RateLimitStore};
 use crate::route::Params;
 use crate::subject::SubjectKey;
 use crate::time::{Clock, UnixTime};
@@ -17,6 +18,10 @@ struct Cluster {
     lost: AtomicBool,
     memory: MemoryStore,
     nodes: NonZeroU32,
+    /// Where it counts what it admitted for this node, if anywhere.
+    local: Option<MemoryStore>,
+    /// Once it has learnt it.
+    subjects: Mutex<Option<SubjectKey>>,
 }
 
 impl RateLimitStore for Cluster {
@@ -30,6 +35,14 @@ impl RateLimitStore for Cluster {
 
     fn nodes(&self) -> NonZeroU32 {
         self.nodes
+    }
+
+    fn subjects(&self) -> Option<SubjectKey> {
+        self.subjects.lock().unwrap().clone()
+    }
+
+    fn local(&self) -> Option<&MemoryStore> {
+        self.local.as_ref()
     }
 }
 
@@ -53,6 +66,8 @@ impl Node {
                 lost: AtomicBool::new(true),
                 memory: memory(),
                 nodes: NonZeroU32::new(nodes).unwrap(),
+                local: None,
+                subjects: Mutex::default(),
             },
             clock,
             subjects: SubjectKey::random(),
@@ -61,16 +76,7 @@ impl Node {
 
     fn limit(&self, limits: &Limits) -> Result<Option<Verdict>, Rejection> {
         let headers = HeaderMap::new();
-        let facts = Facts {
-            client: None,
-            headers: &headers,
-            host: "",
-            identity: None,
-            method: &Method::GET,
-            params: Params::EMPTY,
-            path: "/",
-            query: None,
-        };
+        let facts = nobody(&headers);
         let services =
             Services { clock: &self.clock, local: self.local.as_ref(), store: &self.store, subjects: &self.subjects };
         match pin!(limit(limits, &facts, services)).poll(&mut Context::from_waker(Waker::noop())) {
@@ -82,6 +88,20 @@ impl Node {
     /// How many of a thousand requests pass.
     fn admits(&self, limits: &Limits) -> usize {
         (0..1000).filter(|_| self.limit(limits).is_ok()).count()
+    }
+}
+
+/// A request of whom nothing is known.
+fn nobody(headers: &HeaderMap) -> Facts<'_> {
+    Facts {
+        client: None,
+        headers,
+        host: "",
+        identity: None,
+        method: &Method::GET,
+        params: Params::EMPTY,
+        path: "/",
+        query: None,
     }
 }
 
@@ -157,4 +177,32 @@ fn nothing_is_asked_where_nothing_is_limited_and_too_much_is_no_plan() {
     let many = limits((0..=Limits::MOST).map(|number| rule(&number.to_string(), "1/s", OnFailure::Allow)));
     assert_eq!(node.limit(&many), Err(Rejection::Internal));
     assert_eq!(node.store.asked.load(Ordering::Relaxed), 0);
+}
+
+/// A store that counted for this node knows what it has let through: the share goes on from there.
+#[test]
+fn the_memory_of_the_store_goes_before_the_nodes_own() {
+    let window = rule("it", "90/min", OnFailure::Share).algorithm(Algorithm::FixedWindow);
+    let (mut node, limits) = (Node::alone_of(3), limits([window]));
+    let memory = MemoryStore::with(node.clock.clone(), 100);
+    let spent = limits.rules[0].charge(&node.subjects, &nobody(&HeaderMap::new()));
+    let Answer::Now(Ok(verdict)) = memory.take(&[Charge { cost: 20, ..spent }]) else { panic!("memory answers") };
+    assert!(verdict.admitted);
+    node.store.local = Some(memory);
+    assert_eq!(node.admits(&limits), 10);
+    // And one that brings its memory needs no other.
+    node.local = None;
+    assert_eq!(node.limit(&limits).unwrap_err().status(), 429);
+}
+
+/// A store across the network learns late what subjects are hashed under, and may learn another.
+#[test]
+fn the_key_of_subjects_is_asked_for_each_request() {
+    let (node, limits) = (Node::alone_of(1), limits([rule("it", "1/min", OnFailure::Share)]));
+    node.store.lost.store(false, Ordering::Relaxed);
+    assert_eq!(node.admits(&limits), 1, "under the node's own");
+    for key in [[1; 16], [2; 16]] {
+        *node.store.subjects.lock().unwrap() = Some(SubjectKey::from_bytes(key));
+        assert_eq!(node.admits(&limits), 1);
+    }
 }

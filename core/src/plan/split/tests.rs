@@ -46,7 +46,7 @@ fn a_value_goes_to_the_same_upstream_for_ever() {
     let shares = [("orders", 50), ("orders-next", 50)];
     let chosen: String =
         (0..16).map(|session| if choice(&shares, Some(session), 0) == "orders" { 'o' } else { 'n' }).collect();
-    assert_eq!(chosen, "onoononnnonnnnoo");
+    assert_eq!(chosen, "noonoonononoonon");
 }
 
 #[test]

@@ -181,9 +181,9 @@ impl Suite<'_> {
     /// The same under a rule of this name.
     fn charge_under(&self, rule: &str, who: &str, quota: Quota) -> Charge {
         let rule = RuleId::of(rule);
-        let mut subject = SubjectHasher::new(&self.key, rule);
+        let mut subject = SubjectHasher::new(&self.key);
         subject.text(0, who.as_bytes());
-        Charge { rule, subject: subject.finish(), quota, cost: 1, mode: Mode::Enforce }
+        Charge { rule, subject: subject.finish(rule), quota, cost: 1, mode: Mode::Enforce }
     }
 
     #[track_caller]

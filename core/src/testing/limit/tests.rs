@@ -87,9 +87,9 @@ impl Faulty {
 
     /// A subject told apart by something more, or less.
     fn subject(parts: &[u64]) -> Subject {
-        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]), RuleId::of("faulty"));
+        let mut hasher = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]));
         parts.iter().for_each(|part| hasher.text(0, &part.to_le_bytes()));
-        hasher.finish()
+        hasher.finish(RuleId::of("faulty"))
     }
 
     fn read_then_write(&self, charge: Charge) -> Verdict {
