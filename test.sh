@@ -67,18 +67,15 @@ if ! have cargo; then
 fi
 want cc build-essential "the compiler of your system, for example: dnf install gcc, xcode-select --install" \
     "compiles the C parts of two dependencies" || ready=no
-[ "$ready" = yes ] || { say "nothing was run"; exit 1; }
-
-# What later tests will need: a word now, no failure.
 redis_was_there=yes
 have redis-server || redis_was_there=no
-if ! want redis-server redis-server "for example: dnf install redis, brew install redis" \
-    "needed from the clustered limits on; no test uses it yet"; then
-    say "  going on without it"
-elif [ "$redis_was_there" = no ] && [ -d /run/systemd/system ]; then
+want redis-server redis-server "for example: dnf install redis, brew install redis" \
+    "limits that hold across a cluster; tests start servers of their own" || ready=no
+if [ "$redis_was_there" = no ] && have redis-server && [ -d /run/systemd/system ]; then
     # The package asks to be started at boot; the tests start their own server and need no other.
     as_root systemctl disable --quiet redis-server || true
 fi
+[ "$ready" = yes ] || { say "nothing was run"; exit 1; }
 
 if cargo nextest --version >/dev/null 2>&1; then
     # nextest runs no doc tests, so cargo does; first, so that the run ends with the summary of the rest.

@@ -56,7 +56,7 @@ all! {
         Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer, Redirect, RedirectTemplate, Rejection, Rendered, Respond,
         Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId, PeakEwma, RosterSettings, RosterState,
         portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
-        SourceError, Standing, Stats, Subject, SubjectKey, Survey, TargetTemplate, TemplateError, Thresholds, Tie, TokenSource, TokenSourceError,
+        SourceError, portcullis_core::limit::Standing, portcullis_core::route::Standing, Stats, Subject, SubjectKey, Survey, Tally, TargetTemplate, TemplateError, Thresholds, Tie, TokenSource, TokenSourceError,
         TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, Upgrade, UpstreamIndex, Verdict, VerifyingKeys, Via;
 }
 
@@ -83,6 +83,14 @@ fn types_of_the_key_source_can_do_what_they_should() {
     cloned::<(portcullis_jwks::Jwks, portcullis_jwks::JwksBuilder, portcullis_jwks::JwksUrl)>();
     cloned::<(portcullis_jwks::Status, portcullis_jwks::JwksUrlError)>();
     shared::<portcullis_jwks::JwksError>();
+}
+
+#[test]
+fn types_of_the_redis_store_can_do_what_they_should() {
+    use portcullis_redis::{Builder, Counters, OpenError, RedisStore, State, StoreUrl, Undecided, UrlError};
+
+    cloned::<(Builder, Counters, RedisStore, State, StoreUrl, UrlError)>();
+    shared::<(OpenError, Undecided)>();
 }
 
 /// A body is as its inner one is.

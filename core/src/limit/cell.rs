@@ -25,14 +25,17 @@ impl Default for Cell {
     }
 }
 
-/// How a charge stands with its cell.
+/// How one charge stands with its limit, once it was taken or refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) limit: u32,
-    pub(super) remaining: u32,
-    pub(super) reset: Duration,
-    /// Refused, and until when; none: admitted.
-    pub(super) wait: Option<Duration>,
+pub struct Standing {
+    /// The limit as headers show it ([`Quota::limit`]).
+    pub limit: u32,
+    /// What is left of it: after what was taken, where it was.
+    pub remaining: u32,
+    /// Until the limit is whole again; zero when it is.
+    pub reset: Duration,
+    /// Refused, and for how long; none: it holds.
+    pub wait: Option<Duration>,
 }
 
 impl Cell {

@@ -33,12 +33,14 @@ mod token_bucket;
 #[cfg(test)]
 mod tests;
 
+pub use cell::Standing;
 pub use headers::{HeaderFamilies, Policies};
 pub use memory::{MemoryStore, Stats};
 pub use on_failure::OnFailure;
 pub use quota::{Algorithm, MAX_LOG, MAX_PERIOD, MIN_PERIOD, Quota};
 pub use rate::{MAX_COUNT, Rate, RateError};
 pub use rule::{MAX_NAME, Mode, Rule};
+pub use tally::Tally;
 
 /// Where limits are counted.
 ///
