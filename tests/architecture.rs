@@ -128,6 +128,8 @@ fn names_stay_in_their_rooms() {
     assert_eq!(pickers.into_iter().collect::<Vec<_>>(), ["server/src/config/compile/upstream.rs"]);
     let jwks: Vec<_> = named_in("portcullis_jwks::", "server/src").into_iter().collect();
     assert_eq!(jwks, ["server/src/parts/jwks.rs"], "concrete key sources are named by parts only");
+    let redis: Vec<_> = named_in("portcullis_redis::", "server/src").into_iter().collect();
+    assert_eq!(redis, ["server/src/parts/redis.rs"], "and so are concrete stores");
     let cryptography = named_in("jsonwebtoken::", "core/src");
     let within: Vec<_> = cryptography.iter().filter(|file| !file.starts_with("core/src/auth/jwt/key")).collect();
     assert!(within.is_empty(), "only key.rs names the cryptography: {within:?}");

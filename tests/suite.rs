@@ -18,6 +18,7 @@ mod routing; // precedence, 404, 405, rewriting
 mod templates; // hostile values in rewrite, redirect and headers change no target
 
 // What is decided.
+mod cluster; // gateways that share their limits in Redis, and what becomes of them without it
 mod identity; // tokens, forged identity headers
 mod issuers; // public keys from files and issuers, rotation, outages
 mod keys; // API keys, several verifiers, where tokens stand

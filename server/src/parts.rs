@@ -23,7 +23,14 @@ mod jwks;
 #[path = "parts/no_jwks.rs"]
 mod jwks;
 
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(not(feature = "redis"))]
+#[path = "parts/no_redis.rs"]
+mod redis;
+
 pub(crate) use jwks::{KeyFetcher, jwks_url};
+pub(crate) use redis::{SharedStore, prefix_problem, store_problem};
 
 /// What a verifier is made from: two that are equal are the same one, so that a reload keeps it.
 #[derive(Clone, Debug, PartialEq)]

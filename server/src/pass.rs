@@ -113,8 +113,9 @@ impl<'p> Pass<'p> {
                 self.tail.record.auth =
                     Some(if admitted.auth.is_some() { AuthOutcome::Accepted } else { AuthOutcome::NotAsked });
                 self.tail.record.identity.clone_from(&admitted.identity);
-                if let Some(verdict) = admitted.verdict {
-                    self.note_verdict(routed, verdict);
+                match admitted.verdict {
+                    Some(verdict) => self.note_verdict(routed, verdict),
+                    None => self.note_undecided(routed),
                 }
                 Ok(admitted)
             }
@@ -134,7 +135,7 @@ impl<'p> Pass<'p> {
             }
             Rejection::Limited { verdict, .. } => self.note_verdict(routed, *verdict),
             Rejection::MissingToken { .. } => self.tail.record.auth = Some(AuthOutcome::Refused),
-            Rejection::StoreUnavailable => self.tail.record.limit = None,
+            Rejection::StoreUnavailable => self.note_undecided(routed),
             Rejection::TooManyFailures { .. } => self.tail.record.auth = Some(AuthOutcome::Throttled),
             Rejection::VerifierUnavailable => self.tail.record.auth = Some(AuthOutcome::Unavailable),
             _ => {}
@@ -155,8 +156,19 @@ impl<'p> Pass<'p> {
             name: Arc::clone(rule.shared_name()),
             outcome,
             remaining: (outcome != LimitOutcome::WouldRefuse).then_some(verdict.remaining),
+            alone: verdict.alone,
         });
         self.count_refusals(routed, &verdict);
+    }
+
+    /// The limits of a route that has any were not decided.
+    fn note_undecided(&mut self, routed: &Routed<'p, '_>) {
+        self.tail.record.limit = routed.route().limits.rules.first().map(|rule| LimitRecord {
+            name: Arc::clone(rule.shared_name()),
+            outcome: LimitOutcome::StoreLost,
+            remaining: None,
+            alone: false,
+        });
     }
 
     fn count_refusals(&self, routed: &Routed<'p, '_>, verdict: &Verdict) {

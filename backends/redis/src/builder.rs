@@ -60,6 +60,13 @@ impl Builder {
         self
     }
 
+    /// Whether keys can begin with `text`.
+    pub fn is_prefix(text: &str) -> bool {
+        // Braces say where a cluster keeps a key, and that is ours to say.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
+        (1..=64).contains(&text.len()) && text.bytes().all(is_plain)
+    }
+
     /// What a request waits for Redis at most, from [`SHORTEST_TIMEOUT`](Self::SHORTEST_TIMEOUT) to
     /// [`LONGEST_TIMEOUT`](Self::LONGEST_TIMEOUT). Redis is taken for lost when one has waited so long.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -108,9 +115,7 @@ impl Builder {
     /// The store, and what will come of the first attempt to connect: an error, if that fails.
     fn begin(self) -> Result<(RedisStore, oneshot::Receiver<Option<String>>), OpenError> {
         let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
-        // Braces say where a cluster keeps a key, and that is ours to say.
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
-        if !(1..=64).contains(&self.prefix.len()) || !self.prefix.bytes().all(is_plain) {
+        if !Self::is_prefix(&self.prefix) {
             return Err(OpenError::Prefix);
         }
         let tls = match self.url.0 {

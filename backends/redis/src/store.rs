@@ -157,7 +157,7 @@ fn decide_alone(shared: &Arc<Shared>, charges: &[Charge]) -> Verdict {
         let counted: Vec<_> = counted.map(|(_, charge)| Charge { mode: Mode::Shadow, ..*charge }).collect();
         count_behind(shared, counted);
     }
-    verdict
+    Verdict { alone: true, ..verdict }
 }
 
 /// Counts in the data what was decided without it. Bounded as requests are; what finds no turn is not counted.

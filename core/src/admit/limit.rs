@@ -60,7 +60,8 @@ pub(crate) fn decide(
     match taken {
         Ok(verdict) => judge(limits, verdict),
         Err(error) => {
-            tracing::warn!(%error, "a limit was not decided");
+            // The store says once that it is lost; to say so for each request would be one more thing that goes wrong.
+            tracing::debug!(%error, "a limit was not decided");
             without_store(limits, facts, services)
         }
     }
@@ -95,7 +96,7 @@ fn without_store(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> 
     // It was said of some of the limits, and is read as said of all.
     let place = |index: usize| places.get(index).copied().unwrap_or(usize::MAX);
     let would_refuse = verdict.would_refuse.indices().fold(ChargeSet::EMPTY, |set, index| set.with(place(index)));
-    judge(limits, Verdict { decided: place(verdict.decided), would_refuse, ..verdict })
+    judge(limits, Verdict { decided: place(verdict.decided), would_refuse, alone: true, ..verdict })
 }
 
 #[cfg(test)]

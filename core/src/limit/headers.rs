@@ -54,6 +54,7 @@ impl Default for HeaderFamilies {
 ///     remaining: 50,
 ///     reset: Duration::from_secs(30),
 ///     wait: Duration::ZERO,
+///     alone: false,
 ///     would_refuse: ChargeSet::EMPTY,
 /// };
 /// let mut headers = HeaderMap::new();

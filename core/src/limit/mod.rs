@@ -142,6 +142,8 @@ pub struct Verdict {
     pub reset: Duration,
     /// Until the request would be admitted if nobody else spent; zero when it was.
     pub wait: Duration,
+    /// This node decided alone, by its share: the store that it shares with others did not, or has lost its data.
+    pub alone: bool,
     /// Which shadow charges did not hold; none of a request that was refused.
     pub would_refuse: ChargeSet,
 }

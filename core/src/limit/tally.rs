@@ -62,6 +62,7 @@ impl Tally {
             remaining: standing.remaining.into(),
             reset: standing.reset,
             wait: standing.wait.filter(|_| !admitted).unwrap_or_default(),
+            alone: false,
             would_refuse: self.would_refuse,
         }
     }

@@ -277,6 +277,7 @@ fn headers_tell_the_verdict() {
         remaining: 0,
         reset: Duration::from_millis(1_400),
         wait: Duration::from_millis(1_001),
+        alone: false,
         would_refuse: ChargeSet::EMPTY,
     };
     let mut headers = HeaderMap::new();
@@ -321,6 +322,7 @@ fn the_longest_name_and_the_largest_numbers_fit_a_header() {
         remaining: u64::MAX,
         reset: most,
         wait: most,
+        alone: false,
         would_refuse: ChargeSet::EMPTY,
     };
     let mut headers = HeaderMap::new();

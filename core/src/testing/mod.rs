@@ -59,7 +59,7 @@
 //!         remaining: limit.saturating_sub(*count).into(),
 //!         reset: if *count == 0 { Duration::ZERO } else { left },
 //!         wait: if admitted { Duration::ZERO } else { left },
-//!         would_refuse: ChargeSet::EMPTY,
+//!         alone: false, would_refuse: ChargeSet::EMPTY,
 //!     }
 //! }
 //!
@@ -93,7 +93,7 @@
 //!         let would_refuse = refused.fold(ChargeSet::EMPTY, |set, one| set.with(one.decided));
 //!         let none = Verdict {
 //!             admitted: true, decided: 0, limit: 0, remaining: 0,
-//!             reset: Duration::ZERO, wait: Duration::ZERO, would_refuse,
+//!             reset: Duration::ZERO, wait: Duration::ZERO, alone: false, would_refuse,
 //!         };
 //!         let decided = deciding(&taken).or_else(|| deciding(&shadows)).unwrap_or(none);
 //!         Ok(Verdict { admitted: true, wait: Duration::ZERO, would_refuse, ..decided })

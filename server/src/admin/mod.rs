@@ -20,9 +20,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::State;
-use crate::observe::BreakerState;
 use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, EndpointReading, Metrics, Readings, UpstreamReading};
-use crate::servers::Server;
+use crate::observe::{BreakerState, StoreReading, StoreState};
+use crate::servers::{Server, in_seconds};
 use crate::stream::Stream;
 use crate::upstream::Upstream;
 
@@ -118,20 +118,40 @@ fn ready(gateway: &State, may_enter: bool) -> Response<Full<Bytes>> {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
     let (missing, unready) = gateway.missing_keys();
-    let mut keys = String::new();
+    let mut lines = String::new();
     for name in missing {
-        keys.push_str(&format!("[auth.{name}] has no keys: its tokens cannot be checked\n"));
+        lines.push_str(&format!("[auth.{name}] has no keys: its tokens cannot be checked\n"));
     }
+    lines.extend(gateway.store_reading().and_then(|store| degraded(&store)));
     if unready {
-        return text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{keys}"));
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{lines}"));
     }
     match gateway.last_reload_problem() {
         Some(problem) if may_enter => {
-            text(StatusCode::OK, format!("ready, on the last good configuration\n{keys}\n{problem}\n"))
+            text(StatusCode::OK, format!("ready, on the last good configuration\n{lines}\n{problem}\n"))
         }
-        Some(_) => text(StatusCode::OK, format!("ready, on the last good configuration\n{keys}")),
-        None => text(StatusCode::OK, format!("ready\n{keys}")),
+        Some(_) => text(StatusCode::OK, format!("ready, on the last good configuration\n{lines}")),
+        None => text(StatusCode::OK, format!("ready\n{lines}")),
     }
+}
+
+/// What becomes of limits while their store does not decide: the gateway is degraded by that, and not down.
+fn degraded(store: &StoreReading) -> Option<String> {
+    let nodes = store.nodes;
+    Some(match store.state {
+        StoreState::Shared => return None,
+        StoreState::Connecting => {
+            "degraded: the store of limits was never reached; each limit's on_failure decides\n".to_owned()
+        }
+        StoreState::Lost { lately } => format!(
+            "degraded: the store of limits has been lost for {}; each limit's on_failure decides, a share being one of {nodes}\n",
+            in_seconds(lately)
+        ),
+        StoreState::Recovering { left } => format!(
+            "degraded: the store of limits has lost its data; this node decides its share, one of {nodes}, for {} at most\n",
+            in_seconds(left)
+        ),
+    })
 }
 
 fn may_enter<B>(gateway: &State, request: &Request<B>) -> bool {
@@ -173,6 +193,7 @@ fn readings(gateway: &State) -> Readings {
         limit_overflowed: store.map_or(0, |store| store.overflowed),
         names: gateway.names().readings(),
         plans: gateway.plans() as u64,
+        store: gateway.store_reading(),
         upstreams: upstreams.collect(),
     }
 }

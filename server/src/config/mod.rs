@@ -82,7 +82,7 @@ pub use report::Report;
 pub use resolve::Secret;
 pub use settings::{
     AccessLog, AdminSettings, ListenAddress, LogFormat, LogSettings, ResolverSettings, ServerSettings, Settings,
-    StoreSettings,
+    StorePlace, StoreSettings,
 };
 
 use compile::Problems;

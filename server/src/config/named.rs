@@ -15,6 +15,18 @@ impl Value<'_> {
         })
     }
 
+    /// A URL that may hold a password; if it looks like that, also where nobody can read it as a URL.
+    pub(crate) fn private_url(self) -> Given<Text> {
+        let span = self.span();
+        let reader = self.reader;
+        self.text().and_then(|text| {
+            if text.written.contains('@') {
+                reader.found.borrow_mut().secrets.push(span);
+            }
+            Given::Value(text)
+        })
+    }
+
     /// Public keys: what a file holds, or the string itself.
     pub(crate) fn keys(self) -> Given<At<Keys>> {
         self.text().and_then(|text| match self.file(&text) {

@@ -130,8 +130,30 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreSettings {
-    /// "memory".
-    pub url: String,
+    /// Where limits are counted.
+    pub place: StorePlace,
+    /// What the names of keys begin with, where several nodes count together.
+    pub prefix: String,
+    /// What a request may wait for the store at most.
+    pub timeout: Duration,
+}
+
+/// Where limits are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorePlace {
+    /// Where the embedding program says.
+    InCode,
+    /// In this process.
+    Memory,
+    /// In Redis, at this URL, which may hold a password.
+    Redis(Secret),
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { place: StorePlace::Memory, prefix: "portcullis".to_owned(), timeout: Duration::from_millis(25) }
+    }
 }
 
 impl Settings {
@@ -142,9 +164,11 @@ impl Settings {
             let (old, new) = (self.server.workers, new.server.workers);
             reasons.push(format!("server.workers changed from {old} to {new}: the event loops are made at start"));
         }
-        if self.store.url != new.store.url {
+        if self.store.place != new.store.place {
             // Not the URLs themselves: they may hold a password.
             reasons.push("store.url changed: what was counted so far would be lost".to_owned());
+        } else if self.store != new.store {
+            reasons.push("store.prefix or store.timeout changed: the store is opened at start".to_owned());
         }
         reasons.extend(self.kinds_changed(new));
         reasons

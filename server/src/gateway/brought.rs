@@ -11,7 +11,7 @@ use portcullis_core::auth::{KeySource, TokenVerifier};
 use portcullis_core::limit::RateLimitStore;
 use portcullis_core::plan::MakePicker;
 
-use crate::config::{Config, IN_CODE};
+use crate::config::{Config, IN_CODE, StorePlace};
 use crate::forward::in_code::Service;
 use crate::observe::Record;
 use crate::parts::{self, JwtKeys, VerifierSettings};
@@ -101,7 +101,7 @@ impl Brought {
         let mut places = vec![Place {
             table: "store".to_owned(),
             key: "url",
-            in_code: config.settings.store.url == IN_CODE,
+            in_code: config.settings.store.place == StorePlace::InCode,
             brought: self.store.is_some(),
             with: ("store", None),
         }];

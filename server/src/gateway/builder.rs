@@ -105,12 +105,16 @@ impl GatewayBuilder {
         self
     }
 
-    /// The gateway.
+    /// The gateway. A store on other machines is waited for, a moment at most.
     ///
     /// # Errors
     /// [`GatewayError`]; a part without its place, or a place without its part, among them.
     pub async fn build(self) -> Result<Gateway, GatewayError> {
-        // Nothing is waited for today; a store on other machines is connected to here.
-        std::future::ready(Gateway::with(self.config, self.clock, self.brought)).await
+        let gateway = Gateway::with(self.config, self.clock, self.brought)?;
+        if let Some(settled) = gateway.0.store_settled() {
+            // It is told in any case, and soon.
+            let _ = settled.await;
+        }
+        Ok(gateway)
     }
 }

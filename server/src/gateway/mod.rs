@@ -78,6 +78,8 @@ pub enum GatewayError {
     InCode(Vec<String>),
     /// What of a new configuration cannot change while a gateway runs: one sentence for each.
     NeedsRestart(Vec<String>),
+    /// The store of limits cannot be opened. That nobody answers there is no such case: it is tried until somebody does.
+    Store(String),
 }
 
 impl fmt::Display for GatewayError {
@@ -88,6 +90,7 @@ impl fmt::Display for GatewayError {
             Self::NeedsRestart(what) => {
                 write!(f, "nothing was changed, because a restart is needed for: {}", what.join("; "))
             }
+            Self::Store(why) => write!(f, "[store] cannot be opened: {why}"),
         }
     }
 }
@@ -96,7 +99,7 @@ impl std::error::Error for GatewayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::AccessLog { source, .. } => Some(source),
-            Self::InCode(_) | Self::NeedsRestart(_) => None,
+            Self::InCode(_) | Self::NeedsRestart(_) | Self::Store(_) => None,
         }
     }
 }
@@ -119,7 +122,7 @@ impl Gateway {
     pub(crate) fn with(mut config: Config, clock: Clock, brought: Brought) -> Result<Self, GatewayError> {
         brought.put_into(&mut config).map_err(GatewayError::InCode)?;
         let access = access_log(&config.settings.log, &clock)?;
-        Ok(Self(State::new(config, clock, access, brought)))
+        State::new(config, clock, access, brought).map(Self)
     }
 
     /// Its metrics, readiness and liveness as a service, to be mounted where the program likes.

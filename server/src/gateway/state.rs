@@ -14,7 +14,7 @@ use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::store::Store;
 use super::{Brought, Chance, GatewayError};
@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::connection::{Current, Here};
 use crate::live::{Ground, Running};
 use crate::names::Names;
-use crate::observe::{AccessLog, Metrics, Observer};
+use crate::observe::{AccessLog, Metrics, Observer, StoreReading};
 
 /// What one gateway is made of, shared by its connections and by every clone of [`Gateway`](super::Gateway).
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(crate) struct State {
     store: Store,
     /// What the program brought itself.
     brought: Brought,
+    /// What subjects are hashed under while the store says nothing.
     subjects: SubjectKey,
     metrics: Arc<Metrics>,
     random: Sharded<StdRng>,
@@ -82,17 +83,25 @@ impl Drop for OpenTunnel {
 
 impl State {
     /// A gateway that runs `config`.
-    pub(crate) fn new(config: Config, clock: Clock, access: AccessLog, brought: Brought) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// There is no store for its limits.
+    pub(crate) fn new(
+        config: Config,
+        clock: Clock,
+        access: AccessLog,
+        brought: Brought,
+    ) -> Result<Arc<Self>, GatewayError> {
         let metrics = Arc::new(Metrics::new(&clock));
         metrics.reloaded(config.fingerprint, clock.unix());
         let mut seeds: StdRng = rand::make_rng();
         #[expect(clippy::expect_used, reason = "letters, digits and a hyphen are a token")]
         let via = Via::new(&format!("portcullis-{:08x}", seeds.next_u32())).expect("a token");
-        let store = Store::new(&brought, &clock);
         let (background, names) = (Background::default(), Names::default());
+        let store = Store::new(&config.settings.store, &brought, &clock, &background)?;
         let ground =
             Ground { background: &background, clock: &clock, metrics: &metrics, names: &names, brought: &brought };
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, ground)),
             background,
             names,
@@ -100,7 +109,7 @@ impl State {
             here: Sharded::new(|| None),
             reloading: Mutex::default(),
             brought,
-            subjects: store.subjects(),
+            subjects: SubjectKey::random(),
             store,
             clock,
             metrics,
@@ -112,7 +121,7 @@ impl State {
             drained: Arc::default(),
             reload_problem: Mutex::default(),
             via,
-        })
+        }))
     }
 
     /// Swaps in another configuration in one step: each request is decided by the one it began with. Counters, breakers,
@@ -295,7 +304,17 @@ impl State {
         Services { clock: &self.clock, local: self.store.local(), store: self.store.asked(), subjects: &self.subjects }
     }
 
-    /// How full the store of this process is; none where limits live elsewhere.
+    /// Is told once the store decides, or too late for a start to wait for it; none where it decides at once.
+    pub(crate) fn store_settled(&self) -> Option<oneshot::Receiver<()>> {
+        self.store.settled(&self.background)
+    }
+
+    /// How a store is doing that nodes share.
+    pub(crate) fn store_reading(&self) -> Option<StoreReading> {
+        self.store.reading(&self.clock)
+    }
+
+    /// How full the memory of this process is in which limits are counted; none where the program brings it.
     pub(crate) fn store_stats(&self) -> Option<Stats> {
         self.store.stats()
     }

@@ -1,13 +1,17 @@
-//! Where limits live: in this process, or wherever the embedding program says.
+//! Where limits live: in this process, where several nodes share them, or wherever the embedding program says.
 
 use std::fmt;
 use std::sync::Arc;
 
 use portcullis_core::limit::{MemoryStore, RateLimitStore, Stats};
-use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
+use tokio::sync::oneshot;
 
-use super::Brought;
+use super::{Brought, GatewayError};
+use crate::background::Background;
+use crate::config::{StorePlace, StoreSettings};
+use crate::observe::StoreReading;
+use crate::parts::{self, SharedStore};
 
 /// Where limits live.
 pub(super) enum Store {
@@ -20,20 +24,44 @@ pub(super) enum Store {
     },
     /// In this process.
     Memory(MemoryStore),
+    /// Where other nodes count too.
+    Shared(SharedStore),
 }
 
 impl Store {
-    pub(super) fn new(brought: &Brought, clock: &Clock) -> Self {
-        let memory = crate::parts::memory_store(clock);
-        match &brought.store {
-            None => Self::Memory(memory),
-            Some(store) => Self::Brought { store: Arc::clone(store), local: memory },
+    /// What `settings` ask for, unless the program brings it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn new(
+        settings: &StoreSettings,
+        brought: &Brought,
+        clock: &Clock,
+        background: &Background,
+    ) -> Result<Self, GatewayError> {
+        let memory = || parts::memory_store(clock);
+        match (&settings.place, &brought.store) {
+            (StorePlace::Redis(url), _) => {
+                let runtime = background.handle().map_err(|error| GatewayError::Store(error.to_string()))?;
+                let shared = SharedStore::open(url, settings, clock, &runtime);
+                shared.map(Self::Shared).map_err(GatewayError::Store)
+            }
+            (_, Some(store)) => Ok(Self::Brought { store: Arc::clone(store), local: memory() }),
+            (_, None) => Ok(Self::Memory(memory())),
         }
     }
 
-    /// What subjects are hashed under: by everybody who counts in a store that is brought, or they would not be the same ones.
-    pub(super) fn subjects(&self) -> SubjectKey {
-        self.asked().subjects().unwrap_or_else(SubjectKey::random)
+    /// Is told once the store decides, or too late for a start to wait for it; none where it decides at once.
+    pub(super) fn settled(&self, background: &Background) -> Option<oneshot::Receiver<()>> {
+        let Self::Shared(shared) = self else { return None };
+        let (settled, told) = oneshot::channel();
+        let shared = shared.clone();
+        background.handle().ok()?.spawn(async move {
+            shared.settle().await;
+            // Nobody waits where the start was given up.
+            let _ = settled.send(());
+        });
+        Some(told)
     }
 
     /// Whom the steps ask.
@@ -41,22 +69,32 @@ impl Store {
         match self {
             Self::Brought { store, .. } => &**store,
             Self::Memory(store) => store,
+            Self::Shared(shared) => shared.store(),
         }
     }
 
-    /// Whom they ask when that does not decide.
+    /// Whom they ask when that does not decide, and has no memory for it.
     pub(super) fn local(&self) -> Option<&MemoryStore> {
         match self {
             Self::Brought { local, .. } => Some(local),
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::Shared(_) => None,
         }
     }
 
-    /// How full the store of this process is; none where limits live elsewhere.
+    /// How full the memory of this process is in which limits are counted; none where the program brings it.
     pub(super) fn stats(&self) -> Option<Stats> {
         match self {
             Self::Brought { .. } => None,
             Self::Memory(store) => Some(store.stats()),
+            Self::Shared(shared) => shared.store().local().map(MemoryStore::stats),
+        }
+    }
+
+    /// How a store is doing that nodes share.
+    pub(super) fn reading(&self, clock: &Clock) -> Option<StoreReading> {
+        match self {
+            Self::Brought { .. } | Self::Memory(_) => None,
+            Self::Shared(shared) => Some(shared.reading(clock)),
         }
     }
 }
@@ -66,6 +104,7 @@ impl fmt::Debug for Store {
         f.write_str(match self {
             Self::Brought { .. } => "Store::Brought",
             Self::Memory(_) => "Store::Memory",
+            Self::Shared(_) => "Store::Shared",
         })
     }
 }

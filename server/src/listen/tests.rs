@@ -18,7 +18,7 @@ use crate::observe::AccessLog;
 fn gateway() -> Arc<State> {
     let text = "[[routes]]\npath = \"/**\"\nrespond = { status = 200, body = \"ok\" }\n";
     let config = from_text_with("test", text, &|_| None, LoadOptions::default()).unwrap();
-    State::new(config, Clock::system(), AccessLog::off(), Brought::default())
+    State::new(config, Clock::system(), AccessLog::off(), Brought::default()).unwrap()
 }
 
 /// A connection to it.

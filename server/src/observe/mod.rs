@@ -52,6 +52,6 @@ pub(crate) use access::AccessLog;
 pub use clip::Clip;
 pub(crate) use finish::{Observer, OpenRecord};
 pub(crate) use format::{Format, LogFormat};
-pub(crate) use metrics::{KeysReading, LimitSeries, Metrics};
+pub(crate) use metrics::{KeysReading, LimitSeries, Metrics, StoreReading, StoreState};
 pub use metrics::{RouteSeries, UpstreamSeries};
 pub use record::{AuthOutcome, BreakerState, Ending, LimitOutcome, LimitRecord, Origin, Record};

@@ -226,6 +226,8 @@ pub struct LimitRecord {
     pub outcome: LimitOutcome,
     /// What is left of it after this request; not told of one that would refuse.
     pub remaining: Option<u64>,
+    /// This node decided alone, by its share, because the store did not.
+    pub alone: bool,
 }
 
 /// What the limits decided.

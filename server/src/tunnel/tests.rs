@@ -47,7 +47,7 @@ fn start(early: [&str; 2], holds: usize) -> Running {
     let (log, metrics) = (Arc::new(AccessLog::off()), Arc::new(Metrics::new(&Clock::system())));
     let observer = Observer::new(Clock::system(), log, metrics).watched_by(&[Arc::new(watcher)]);
     let record = Arc::new(observer).open(Method::GET, Version::HTTP_11);
-    let gateway = State::new(config, Clock::system(), AccessLog::off(), Brought::default());
+    let gateway = State::new(config, Clock::system(), AccessLog::off(), Brought::default()).unwrap();
     let watch = Watch::new();
     let (client, here) = duplex(holds);
     let (upstream, there) = duplex(holds);

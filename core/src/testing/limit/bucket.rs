@@ -15,6 +15,7 @@ impl Suite<'_> {
             remaining: 2,
             reset: SECOND,
             wait: Duration::ZERO,
+            alone: false,
             would_refuse: ChargeSet::EMPTY,
         };
         same!(first, expected);
@@ -27,6 +28,7 @@ impl Suite<'_> {
             remaining: 0,
             reset: 3 * SECOND,
             wait: SECOND,
+            alone: false,
             would_refuse: ChargeSet::EMPTY,
         };
         same!(refused, expected);

@@ -22,6 +22,7 @@ impl Suite<'_> {
             remaining: 2,
             reset: 60 * SECOND,
             wait: Duration::ZERO,
+            alone: false,
             would_refuse: ChargeSet::EMPTY,
         };
         same!(first, expected);

@@ -22,6 +22,7 @@ impl Suite<'_> {
             // It counts, less and less, until the next window ends.
             reset: 70 * SECOND,
             wait: Duration::ZERO,
+            alone: false,
             would_refuse: ChargeSet::EMPTY,
         };
         same!(first, expected);

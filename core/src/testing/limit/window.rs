@@ -17,6 +17,7 @@ impl Suite<'_> {
             remaining: 2,
             reset: 10 * SECOND,
             wait: Duration::ZERO,
+            alone: false,
             would_refuse: ChargeSet::EMPTY,
         };
         same!(first, expected);

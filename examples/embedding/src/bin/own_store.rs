@@ -96,6 +96,7 @@ impl Windows {
             remaining: remaining.into(),
             reset: if *count == 0 { Duration::ZERO } else { left },
             wait: if admitted { Duration::ZERO } else { left },
+            alone: false,
             would_refuse: ChargeSet::EMPTY,
         }
     }
@@ -116,6 +117,7 @@ fn deciding(verdicts: &[Verdict]) -> Verdict {
         remaining: 0,
         reset: Duration::ZERO,
         wait: Duration::ZERO,
+        alone: false,
         would_refuse: ChargeSet::EMPTY,
     };
     *refused.or_else(|| verdicts.iter().min_by(|a, b| share(a).total_cmp(&share(b)))).unwrap_or(&none)

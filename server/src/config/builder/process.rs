@@ -87,8 +87,12 @@ pub struct Store(pub(super) Table);
 
 impl Store {
     keys! {
-        /// "memory", or "in-code": the program brings it.
-        text url;
+        /// "memory"; "redis://…", "rediss://…", "unix:/PATH" or "redis+cluster://…"; or "in-code": the program brings it.
+        secret url;
+        /// What every key in Redis begins with.
+        text prefix;
+        /// What a request may wait for the store at most.
+        duration timeout;
         /// What becomes of a limit that it does not decide: "share", "allow" or "deny".
         text on_failure;
     }

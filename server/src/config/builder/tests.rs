@@ -98,6 +98,7 @@ fn every_example_is_the_same_from_code() {
 }
 
 const SECRET: &str = "canary-of-at-least-thirty-two-bytes";
+const STORE: &str = "redis://ada:canary@cache.shop.test";
 
 fn secret() -> Secret {
     Secret::new(SECRET)
@@ -129,7 +130,10 @@ fn everything() -> Builder {
         })
         .admin(|admin| admin.listen("127.0.0.1:9901").token(secret()))
         .log(|log| log.access("off").format("json").level("warn"))
-        .store(|store| store.url("memory").on_failure("deny"))
+        .store(|store| {
+            let store = store.url(Secret::new(STORE)).prefix("shop").timeout(Duration::from_millis(10));
+            store.on_failure("deny")
+        })
         .defaults(|defaults| defaults.auth(["none"]).limits(["slow"]).own_limit(|limit| limit.rate("1000/s")))
         .jwt("login", |jwt| {
             jwt.algorithms(["HS256"])
@@ -305,7 +309,11 @@ fn everything_that_can_be_said_makes_a_plan() {
         assert!(summary.contains(part), "{summary}");
     }
     // The same text as a file, with the secrets in the environment.
-    let env = |name: &str| name.starts_with(write::SECRET).then(|| SECRET.to_owned());
+    let env = |name: &str| {
+        let number = name.strip_prefix(write::SECRET)?;
+        // The second is that of the store.
+        Some(if number == "2" { STORE } else { SECRET }.to_owned())
+    };
     let folder = examples();
     let options = LoadOptions { folder: Some(&folder), ..LoadOptions::default() };
     let file = from_text_with("file", &text, &env, options).unwrap();

@@ -64,7 +64,7 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let (server, max_body_size) = server::compile(file.server.get(), problems);
     let trusted = trusted::compile(file.server.get(), problems);
     let log = log::compile(file.log.get(), folder, problems);
-    let store = store::compile(file.store.get());
+    let store = store::compile(file.store.get(), problems);
 
     let (auths, verifiers): (Vec<_>, Vec<_>) = auths::compile(&file.auths, problems).into_iter().unzip();
     let headers = auths.iter().flat_map(|auth: &Auth| auth.forward.iter()).map(|forward| &forward.header);

@@ -1,24 +1,28 @@
-//! `[store]`: where limits live. Memory only; the keys of other stores may be written at their defaults.
+//! `[store]`: where limits live.
+
+use std::time::Duration;
 
 use portcullis_core::limit::OnFailure;
 
-use crate::config::IN_CODE;
-use crate::config::section::{Harmless, Section};
-use crate::config::span::{At, Given};
+use crate::config::section::Section;
+use crate::config::span::{At, Given, Text};
+use crate::config::value::Value;
 
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) on_failure: Given<At<&'static str>>,
-    pub(crate) url: Given<At<&'static str>>,
+    pub(crate) prefix: Given<Text>,
+    pub(crate) timeout: Given<At<Duration>>,
+    pub(crate) url: Given<Text>,
 }
 
 impl Store {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        section.not_built("prefix", Harmless::Word("portcullis"));
-        section.not_built("timeout", Harmless::Word("25ms"));
         Self {
             on_failure: section.word("on_failure", &OnFailure::ALL.map(OnFailure::name), &[]),
-            url: section.word("url", &["memory", IN_CODE], &["redis://", "rediss://", "redis+cluster://"]),
+            prefix: section.text("prefix"),
+            timeout: section.duration("timeout"),
+            url: section.value("url").and_then(Value::private_url),
         }
     }
 }

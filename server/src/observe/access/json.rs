@@ -45,6 +45,7 @@ fn decided(out: &mut Vec<u8>, record: &Record) {
     if let Some(limit) = &record.limit {
         text(out, r#","limit":""#, Some(&limit.name));
         word(out, r#","limit_outcome":""#, Some(limit.outcome.code()));
+        word(out, r#","limit_by":""#, limit.alone.then_some("share"));
         if let Some(remaining) = limit.remaining {
             number(out, r#","limit_remaining":"#, remaining);
         }

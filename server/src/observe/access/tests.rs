@@ -39,7 +39,12 @@ fn full() -> Record {
     record.route = Some(metrics.route("orders"));
     record.auth = Some(AuthOutcome::Accepted);
     record.identity = Some(Arc::new(Identity::new("users", "alice", Default::default(), None).unwrap()));
-    record.limit = Some(LimitRecord { name: "per-user".into(), outcome: LimitOutcome::Admitted, remaining: Some(99) });
+    record.limit = Some(LimitRecord {
+        name: "per-user".into(),
+        outcome: LimitOutcome::Admitted,
+        remaining: Some(99),
+        alone: true,
+    });
     record.upstream = Some(metrics.upstream("orders"));
     record.breaker = Some(BreakerState::HalfOpen);
     record.endpoint = Some("127.0.0.1:7011".into());
@@ -70,7 +75,7 @@ fn json_has_every_field_in_order() {
     let line = concat!(
         r#"{"time":"2026-11-24T04:51:07.000Z","request_id":"0198c0de","client":"192.0.2.7","method":"GET","#,
         r#""host":"shop.test","path":"/orders/7","http":"1.1","route":"orders","auth":"accepted","verifier":"users","#,
-        r#""identity":"alice","limit":"per-user","limit_outcome":"admitted","limit_remaining":99,"upstream":"orders","#,
+        r#""identity":"alice","limit":"per-user","limit_outcome":"admitted","limit_by":"share","limit_remaining":99,"upstream":"orders","#,
         r#""breaker":"half-open","endpoint":"127.0.0.1:7011","attempts":2,"upstream_ms":0.900,"status":200,"#,
         r#""bytes_received":0,"bytes_sent":512,"total_ms":1.250,"ending":"complete"}"#,
         "\n"
@@ -97,7 +102,7 @@ fn json_names_the_refusal_and_whose_side_it_was() {
 fn text_is_aligned_and_says_the_same() {
     let line = concat!(
         "2026-11-24T04:51:07.000Z 200      1.250ms GET    shop.test/orders/7 route=orders client=192.0.2.7 ",
-        "auth=accepted identity=users/alice limit=per-user limit_outcome=admitted limit_remaining=99 upstream=orders ",
+        "auth=accepted identity=users/alice limit=per-user limit_outcome=admitted limit_by=share limit_remaining=99 upstream=orders ",
         "breaker=half-open endpoint=127.0.0.1:7011 attempts=2 upstream_ms=0.900 bytes_received=0 bytes_sent=512 ",
         "ending=complete request_id=0198c0de\n"
     );
@@ -125,8 +130,12 @@ fn the_longest_line_fits() {
         *clip = Some(Clip::new(&long));
     }
     record.identity = Some(Arc::new(Identity::new(long.as_str(), "\"".repeat(256), Default::default(), None).unwrap()));
-    record.limit =
-        Some(LimitRecord { name: long.as_str().into(), outcome: LimitOutcome::StoreLost, remaining: Some(u64::MAX) });
+    record.limit = Some(LimitRecord {
+        name: long.as_str().into(),
+        outcome: LimitOutcome::StoreLost,
+        remaining: Some(u64::MAX),
+        alone: true,
+    });
     record.endpoint = Some(long.as_str().into());
     record.until_head = Some(Duration::MAX);
     for form in [Format::Json, PLAIN] {

@@ -61,6 +61,7 @@ fn asked_and_decided(out: &mut Vec<u8>, record: &Record) {
     if let Some(limit) = &record.limit {
         pair(out, "limit", Some(&limit.name));
         pair(out, "limit_outcome", Some(limit.outcome.code()));
+        pair(out, "limit_by", limit.alone.then_some("share"));
         if let Some(remaining) = limit.remaining {
             number(out, "limit_remaining", remaining);
         }

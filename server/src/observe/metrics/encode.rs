@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::{Registry, Unit};
 
+mod store;
 mod upstreams;
 
 use super::Metrics;
@@ -91,6 +92,7 @@ impl Collector for Scrape {
         self.endpoint_states(page)?;
         self.names(page)?;
         self.keys(page)?;
+        self.store(page)?;
         self.process(page)
     }
 }

@@ -30,7 +30,9 @@ mod readings;
 pub(crate) use counts::AttemptOutcome;
 pub(crate) use names::LimitSeries;
 pub use names::{RouteSeries, UpstreamSeries};
-pub(crate) use readings::{EndpointReading, KeysReading, NameReading, Readings, UpstreamReading};
+pub(crate) use readings::{
+    EndpointReading, KeysReading, NameReading, Readings, StoreReading, StoreState, UpstreamReading,
+};
 
 /// What the text that [`Metrics::encode`] makes is, for its `Content-Type`: OpenMetrics 1.0.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

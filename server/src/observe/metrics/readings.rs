@@ -1,6 +1,7 @@
 //! States that are read when somebody scrapes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::observe::record::BreakerState;
 
@@ -19,6 +20,8 @@ pub(crate) struct Readings {
     pub limit_overflowed: u64,
     /// Every name of servers that is looked up.
     pub names: Vec<NameReading>,
+    /// The store of limits, where several nodes share it.
+    pub store: Option<StoreReading>,
     /// Plans in memory: the one in force, and those that connections still have.
     pub plans: u64,
     /// Client connections that became tunnels and are open.
@@ -62,6 +65,53 @@ pub(crate) struct NameReading {
     pub found: u64,
     /// Look-ups fail.
     pub stale: bool,
+}
+
+/// The state of a store of limits that several nodes share.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreReading {
+    /// How it is doing.
+    pub state: StoreState,
+    /// Nodes that count there, as last known.
+    pub nodes: u64,
+    /// Requests that it decided.
+    pub decisions: u64,
+    /// Requests that it did not.
+    pub undecided: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+    /// Requests that this node decided by its share, because the store had lost its data.
+    pub shares: u64,
+    /// Requests that waited for it as long as they may.
+    pub timeouts: u64,
+}
+
+/// How a store is doing that several nodes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreState {
+    /// It was never there yet.
+    Connecting,
+    /// It does not answer, for so long already.
+    Lost { lately: Duration },
+    /// It has lost its data, and this node decides its share for so long still.
+    Recovering { left: Duration },
+    /// It decides.
+    Shared,
+}
+
+impl StoreState {
+    /// All codes.
+    pub(crate) const CODES: [&str; 4] = ["connecting", "lost", "recovering", "shared"];
+
+    /// A stable word for it.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Lost { .. } => "lost",
+            Self::Recovering { .. } => "recovering",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// The state of one upstream.
