@@ -22,6 +22,8 @@ pub enum Record {
     NoName,
     /// There is, but it has no address.
     Nothing,
+    /// Another error, of one that does not answer everybody: REFUSED.
+    Refuses,
 }
 
 impl Record {
@@ -51,6 +53,7 @@ const MOST_UDP: usize = 512;
 /// The response codes (RFC 1035, section 4.1.1).
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
+const REFUSED: u8 = 5;
 
 impl NameServer {
     /// Knows no name yet.
@@ -140,6 +143,7 @@ impl Shared {
             Record::Hangs => return None,
             Record::NoName => (NXDOMAIN, Vec::new(), 0),
             Record::Nothing => (0, Vec::new(), 0),
+            Record::Refuses => (REFUSED, Vec::new(), 0),
         };
         let mut records: Vec<_> = addresses.iter().filter_map(|address| encoded(*address, kind, ttl)).collect();
         let head = 12 + (end + 4 - 12);

@@ -1,6 +1,6 @@
 //! DNS servers, and what one question comes to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
@@ -10,6 +10,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Resolver, TokioResolver};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Family;
@@ -17,12 +18,15 @@ use super::search::Outcome;
 
 /// For one question, all servers together.
 const LONGEST: Duration = Duration::from_secs(6);
-/// For one question to one server, unless the system says less.
+/// For one question to one server, unless the system says less. Over UDP it is sent again meanwhile.
 const LONGEST_QUESTION: Duration = Duration::from_secs(2);
+/// After which the next server is asked beside those that have not answered.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Who is asked, and what a name may be short for.
 pub(super) struct Resolvers {
-    all: TokioResolver,
+    /// One for each server, so that what one of them says is not taken for the answer of all.
+    all: Vec<(IpAddr, TokioResolver)>,
     /// Domains that are put behind a name.
     pub(super) search: Vec<Name>,
     /// With so many dots, a name is first asked for as it is written.
@@ -48,20 +52,47 @@ impl Resolvers {
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         options.timeout = options.timeout.min(LONGEST_QUESTION);
+        // Whether and who is asked again is decided here.
+        options.attempts = 0;
         let ndots = options.ndots;
         let (domain, search, servers) = config.into_parts();
         // The machine's own domain is the list where none is written (resolv.conf(5)).
         let search = if search.is_empty() { domain.into_iter().collect() } else { search };
-        let config = ResolverConfig::from_name_servers(servers);
-        let builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
-        Ok(Self { all: builder.with_options(options).build()?, search, ndots })
+        let resolver = |server: NameServerConfig| {
+            let (address, config) = (server.ip, ResolverConfig::from_name_servers(vec![server]));
+            let builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
+            Ok((address, builder.with_options(options.clone()).build()?))
+        };
+        let all = servers.into_iter().map(resolver).collect::<Result<_, NetError>>()?;
+        Ok(Self { all, search, ndots })
     }
 
     /// The addresses of one family that a fully qualified name has.
     pub(super) async fn ask(&self, name: Name, of: RecordType) -> Outcome {
-        match timeout(LONGEST, ask(self.all.clone(), name, of)).await {
+        match timeout(LONGEST, self.first_answer(name, of)).await {
             Err(_) => Err(format!("no answer within {LONGEST:?}")),
             Ok(outcome) => outcome,
+        }
+    }
+
+    /// One server after the other is asked, the next at once where one cannot say. The first that can is believed.
+    async fn first_answer(&self, name: Name, of: RecordType) -> Outcome {
+        let (mut asked, mut rest) = (JoinSet::new(), self.all.iter());
+        let mut failure = "there is no DNS server".to_owned();
+        loop {
+            if let Some((address, resolver)) = rest.next() {
+                let (address, answer) = (*address, ask(resolver.clone(), name.clone(), of));
+                asked.spawn(async move { answer.await.map_err(|error| format!("{address}: {error}")) });
+            }
+            let patience = if rest.len() == 0 { LONGEST } else { PATIENCE };
+            match timeout(patience, asked.join_next()).await {
+                Ok(Some(Ok(Ok(answer)))) => return Ok(answer),
+                Ok(Some(Ok(Err(error)))) => failure = error,
+                Ok(Some(Err(error))) => failure = error.to_string(),
+                Ok(None) => return Err(failure),
+                // No answer yet, and somebody else may have one.
+                Err(_) => {}
+            }
         }
     }
 }
