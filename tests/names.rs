@@ -143,6 +143,21 @@ fn a_resolver_that_fails_takes_no_server_away() {
     assert_eq!(fleet.connections(), [1, 1]);
 }
 
+#[test]
+fn what_a_family_had_outlasts_a_look_up_that_found_nothing() {
+    let (names, (fleet, [one])) = (NameServer::start(), Fleet::start());
+    names.set("app.test", Record::of([&one], 0));
+    let gateway = Gateway::start(&app(&names, "", fleet.port));
+    eventually("it is known", || addresses(&gateway, fleet.port) == Some(1.0));
+    names.set("app.test", Record::NoName);
+    eventually("it is not found", || is_stale(&gateway, fleet.port));
+    names.set("app.test", Record::OnlyV6(vec!["2001:db8::1".parse().unwrap()], 0));
+    eventually("it is found again", || !is_stale(&gateway, fleet.port));
+    let found = lookups(&gateway, fleet.port, "ok");
+    eventually("and again", || lookups(&gateway, fleet.port, "ok") > found);
+    assert_eq!(gateway.get("/", &[]).status(), 200);
+}
+
 /// The one that knows answers long after those that do not, and only when it is asked again.
 #[test]
 fn a_server_that_cannot_say_is_not_the_last_that_is_asked() {
