@@ -180,10 +180,33 @@ fn a_server_that_cannot_say_is_not_the_last_that_is_asked() {
 #[test]
 fn a_name_that_appears_later_is_found_without_a_restart() {
     let (names, (fleet, [one])) = (NameServer::start(), Fleet::start());
-    let gateway = Gateway::start(&app(&names, "breaker = { failures = 1000 }", fleet.port));
-    assert_eq!(gateway.get("/", &[]).status(), 502);
+    let settings = "breaker = { failures = 2, recovery = \"1h\" }\neject = { failures = 2, for = \"1h\", max = 1.0 }";
+    let gateway = Gateway::start(&app(&names, settings, fleet.port));
+    for _ in 0..5 {
+        // It is held against nobody: there is nobody yet.
+        let answer = gateway.get("/", &[]);
+        assert_eq!((answer.status(), &answer.json()["code"]), (502, &"name-not-found".into()));
+        assert_eq!(answer.get("proxy-status"), Some("portcullis; error=dns_error"));
+    }
     names.set("app.test", Record::of([&one], 60));
-    eventually("it is found", || gateway.get("/", &[]).status() == 200);
+    eventually("it is found", || addresses(&gateway, fleet.port) == Some(1.0));
+    assert_eq!(gateway.get("/", &[]).status(), 200);
+}
+
+#[test]
+fn where_a_name_is_not_found_another_server_is_asked() {
+    let (names, other) = (NameServer::start(), Upstream::ok());
+    let text = app(&names, "", 80);
+    let url = format!("\"http://app.test:80\", \"{}\"", other.url());
+    let gateway = Gateway::start(&text.replace("\"http://app.test:80\"", &url));
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/", &[]).status(), 200);
+    }
+    // And the fallback, where there is no other.
+    let (fallback, backup) =
+        ("fallback = \"backup\"", format!("[upstreams.backup]\nservers = [\"{}\"]\n", other.url()));
+    let backup = format!("{}{backup}", app(&names, fallback, 80));
+    assert_eq!(Gateway::start(&backup).get("/", &[]).status(), 200);
 }
 
 #[test]
@@ -201,7 +224,8 @@ fn a_look_up_that_hangs_stalls_nobody_else() {
     for _ in 0..20 {
         assert_eq!(gateway.get("/other", &[]).status(), 200);
     }
-    assert_eq!(waiting.response().unwrap().status(), 504);
+    let answer = waiting.response().unwrap();
+    assert_eq!((answer.status(), &answer.json()["code"]), (504, &"name-timeout".into()));
     eventually("it was asked for", || names.asked("app.test") > 0);
     assert_eq!(addresses(&gateway, 80), Some(0.0), "and did not answer");
 }
