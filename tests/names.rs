@@ -56,6 +56,11 @@ fn addresses(gateway: &Gateway, port: u16) -> Option<f64> {
     gateway.metric(&format!("portcullis_name_addresses{{server=\"http://app.test:{port}\"}}"))
 }
 
+/// Those that requests go to: they follow the addresses by a moment.
+fn endpoints(gateway: &Gateway) -> Option<f64> {
+    gateway.metric("portcullis_upstream_endpoints{upstream=\"app\"}")
+}
+
 fn lookups(gateway: &Gateway, port: u16, result: &str) -> f64 {
     let line = format!("portcullis_name_lookups_total{{server=\"http://app.test:{port}\",result=\"{result}\"}}");
     gateway.metric(&line).unwrap()
@@ -72,8 +77,8 @@ fn every_address_of_a_name_is_a_server_and_is_called_by_the_name() {
     let gateway = Gateway::start(&app(&names, "", fleet.port));
     // Whoever comes before the first answer waits for it.
     assert_eq!(gateway.get("/", &[]).status(), 200);
-    eventually("both are known", || addresses(&gateway, fleet.port) == Some(2.0));
-    assert_eq!(gateway.metric("portcullis_upstream_endpoints{upstream=\"app\"}"), Some(2.0));
+    eventually("both are known", || endpoints(&gateway) == Some(2.0));
+    assert_eq!(addresses(&gateway, fleet.port), Some(2.0));
     let before = fleet.seen();
     for _ in 0..10 {
         assert_eq!(gateway.get("/", &[]).status(), 200);
@@ -94,7 +99,7 @@ fn traffic_moves_with_the_record_and_who_stays_keeps_its_connection() {
     let (names, (fleet, [stays, goes, comes])) = (NameServer::start(), Fleet::start());
     names.set("app.test", Record::of([&stays, &goes], 1));
     let gateway = Gateway::start(&app(&names, "", fleet.port));
-    eventually("both are known", || addresses(&gateway, fleet.port) == Some(2.0));
+    eventually("both are known", || endpoints(&gateway) == Some(2.0));
     for _ in 0..4 {
         assert_eq!(gateway.get("/", &[]).status(), 200);
     }
@@ -121,7 +126,7 @@ fn a_resolver_that_fails_takes_no_server_away() {
     let (names, (fleet, [one, two])) = (NameServer::start(), Fleet::start());
     names.set("app.test", Record::of([&one, &two], 0));
     let gateway = Gateway::start(&app(&names, "", fleet.port));
-    eventually("both are known", || addresses(&gateway, fleet.port) == Some(2.0));
+    eventually("both are known", || endpoints(&gateway) == Some(2.0));
     for failure in [Record::NoName, Record::Fails, Record::Nothing] {
         names.set("app.test", failure.clone());
         let before = lookups(&gateway, fleet.port, "failed");
@@ -139,12 +144,69 @@ fn a_resolver_that_fails_takes_no_server_away() {
 }
 
 #[test]
+fn what_a_family_had_outlasts_a_look_up_that_found_nothing() {
+    let (names, (fleet, [one])) = (NameServer::start(), Fleet::start());
+    names.set("app.test", Record::of([&one], 0));
+    let gateway = Gateway::start(&app(&names, "", fleet.port));
+    eventually("it is known", || addresses(&gateway, fleet.port) == Some(1.0));
+    names.set("app.test", Record::NoName);
+    eventually("it is not found", || is_stale(&gateway, fleet.port));
+    names.set("app.test", Record::OnlyV6(vec!["2001:db8::1".parse().unwrap()], 0));
+    eventually("it is found again", || !is_stale(&gateway, fleet.port));
+    let found = lookups(&gateway, fleet.port, "ok");
+    eventually("and again", || lookups(&gateway, fleet.port, "ok") > found);
+    assert_eq!(gateway.get("/", &[]).status(), 200);
+}
+
+/// The one that knows answers long after those that do not, and only when it is asked again.
+#[test]
+fn a_server_that_cannot_say_is_not_the_last_that_is_asked() {
+    let (fleet, [one]) = Fleet::start();
+    for cannot in [Record::Fails, Record::Refuses, Record::Hangs] {
+        let (names, second, third) = (NameServer::start(), NameServer::start(), NameServer::start());
+        names.set("app.test", cannot.clone());
+        second.set("app.test", Record::Fails);
+        third.set("app.test", Record::Hangs);
+        let first = format!("resolver = [\"{}\"", names.address());
+        let all = format!("{first}, \"{}\", \"{}\"", second.address(), third.address());
+        let gateway = Gateway::start(&app(&names, "", fleet.port).replace(&first, &all));
+        eventually("the third is asked", || third.asked("app.test") > 1);
+        third.set("app.test", Record::of([&one], 60));
+        eventually("it is found", || addresses(&gateway, fleet.port) == Some(1.0));
+        assert_eq!(lookups(&gateway, fleet.port, "failed"), 0.0, "{cannot:?}");
+    }
+}
+
+#[test]
 fn a_name_that_appears_later_is_found_without_a_restart() {
     let (names, (fleet, [one])) = (NameServer::start(), Fleet::start());
-    let gateway = Gateway::start(&app(&names, "breaker = { failures = 1000 }", fleet.port));
-    assert_eq!(gateway.get("/", &[]).status(), 502);
+    let settings = "breaker = { failures = 2, recovery = \"1h\" }\neject = { failures = 2, for = \"1h\", max = 1.0 }";
+    let gateway = Gateway::start(&app(&names, settings, fleet.port));
+    for _ in 0..5 {
+        // It is held against nobody: there is nobody yet.
+        let answer = gateway.get("/", &[]);
+        assert_eq!((answer.status(), &answer.json()["code"]), (502, &"name-not-found".into()));
+        assert_eq!(answer.get("proxy-status"), Some("portcullis; error=dns_error"));
+    }
     names.set("app.test", Record::of([&one], 60));
-    eventually("it is found", || gateway.get("/", &[]).status() == 200);
+    eventually("it is found", || addresses(&gateway, fleet.port) == Some(1.0));
+    assert_eq!(gateway.get("/", &[]).status(), 200);
+}
+
+#[test]
+fn where_a_name_is_not_found_another_server_is_asked() {
+    let (names, other) = (NameServer::start(), Upstream::ok());
+    let text = app(&names, "", 80);
+    let url = format!("\"http://app.test:80\", \"{}\"", other.url());
+    let gateway = Gateway::start(&text.replace("\"http://app.test:80\"", &url));
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/", &[]).status(), 200);
+    }
+    // And the fallback, where there is no other.
+    let (fallback, backup) =
+        ("fallback = \"backup\"", format!("[upstreams.backup]\nservers = [\"{}\"]\n", other.url()));
+    let backup = format!("{}{backup}", app(&names, fallback, 80));
+    assert_eq!(Gateway::start(&backup).get("/", &[]).status(), 200);
 }
 
 #[test]
@@ -162,7 +224,8 @@ fn a_look_up_that_hangs_stalls_nobody_else() {
     for _ in 0..20 {
         assert_eq!(gateway.get("/other", &[]).status(), 200);
     }
-    assert_eq!(waiting.response().unwrap().status(), 504);
+    let answer = waiting.response().unwrap();
+    assert_eq!((answer.status(), &answer.json()["code"]), (504, &"name-timeout".into()));
     eventually("it was asked for", || names.asked("app.test") > 0);
     assert_eq!(addresses(&gateway, 80), Some(0.0), "and did not answer");
 }
@@ -210,7 +273,7 @@ fn a_reload_keeps_what_was_found() {
     let (names, (fleet, [one, two])) = (NameServer::start(), Fleet::start());
     names.set("app.test", Record::of([&one, &two], 300));
     let mut gateway = Gateway::start(&app(&names, "", fleet.port));
-    eventually("both are known", || addresses(&gateway, fleet.port) == Some(2.0));
+    eventually("both are known", || endpoints(&gateway) == Some(2.0));
     for _ in 0..2 {
         assert_eq!(gateway.get("/", &[]).status(), 200);
     }

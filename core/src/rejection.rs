@@ -65,6 +65,10 @@ pub enum Rejection {
         /// What would have been accepted.
         challenge: Challenge,
     },
+    /// The name of the upstream's server was not found yet, so that nobody was asked for anything. It says nothing of the upstream.
+    NameNotFound,
+    /// The same, and nothing was known of the name in the time that a connection may take.
+    NameTimeout,
     /// Every endpoint of the upstream was tried or none is left.
     NoEndpoint,
     /// No route.
@@ -158,6 +162,8 @@ impl Rejection {
             }
             Self::MethodNotAllowed { .. } => own(405, "method-not-allowed", "The method is not allowed here"),
             Self::MissingToken { .. } => own(401, "missing-token", "A token is required"),
+            Self::NameNotFound => about(502, "name-not-found", "The service's name is not found", "dns_error"),
+            Self::NameTimeout => about(504, "name-timeout", "The service's name is not found in time", "dns_timeout"),
             Self::NoEndpoint => {
                 about(503, "no-endpoint", "No instance of the service is left", "destination_unavailable")
             }

@@ -17,9 +17,12 @@ use tokio::runtime::Handle;
 use crate::config::ResolverSettings;
 use crate::health::Checks;
 use crate::live::Ground;
-use crate::names::Name;
+use crate::names::{Following, Name};
 
 mod server;
+#[cfg(feature = "dns")]
+#[cfg(test)]
+mod tests;
 
 pub(crate) use server::Server;
 
@@ -42,6 +45,8 @@ struct Written {
     check: Option<HealthCheck>,
     most_idle: usize,
     servers: Vec<(plan::Server, Option<Arc<Name>>)>,
+    /// Names of these servers, of whose changes we are told.
+    following: Vec<(Arc<Name>, Following)>,
 }
 
 impl Servers {
@@ -57,16 +62,16 @@ impl Servers {
             (server.clone(), name)
         };
         let servers = spec.servers.iter().map(find).collect();
-        let written = Written { check: spec.health.clone(), most_idle: spec.idle_connections, servers };
-        let names: Vec<_> = written.names().cloned().collect();
+        let (check, most_idle) = (spec.health.clone(), spec.idle_connections);
+        let mut written = Written { check, most_idle, servers, following: Vec::new() };
         let make = Arc::clone(&spec.balance.picker);
         let (picker, settings) = (move |snapshot: &Snapshot| make(snapshot), spec.roster.clone());
-        let mut had = Vec::new();
         let servers = if let Some(old) = old {
             let mut now = old.written();
             let members = written.members(&old.roster.endpoints());
             old.changing(|| old.roster.change(members, picker, settings, ground.clock.now()));
-            had.extend(std::mem::replace(&mut *now, written).names().cloned());
+            written.following = std::mem::take(&mut now.following);
+            *now = written;
             Arc::clone(old)
         } else {
             let name = Arc::clone(&spec.name);
@@ -76,9 +81,7 @@ impl Servers {
             let (checks, left) = (Checks::default(), Default::default());
             Arc::new(Self { roster, checks, clock: ground.clock.clone(), left, written: Mutex::new(written) })
         };
-        for name in names.iter().filter(|name| had.iter().all(|had| !Arc::ptr_eq(name, had))) {
-            servers.follow(name);
-        }
+        servers.follow();
         // A list may have come while nobody was told.
         servers.renew(|| ground.background.handle());
         servers
@@ -100,18 +103,25 @@ impl Servers {
         now.fold((opened, reused), |(opened, reused), (more, again)| (opened + more, reused + again))
     }
 
-    /// Is told when a name's list changes, for as long as it is one of ours.
-    fn follow(self: &Arc<Self>, name: &Arc<Name>) {
-        let (servers, followed) = (Arc::downgrade(self), Arc::downgrade(name));
-        name.on_change(move || {
-            let (Some(servers), Some(name)) = (servers.upgrade(), followed.upgrade()) else { return false };
-            let is_ours = servers.written().names().any(|ours| Arc::ptr_eq(ours, &name));
-            if is_ours {
-                // Lists change on the background thread.
-                servers.renew(|| Handle::try_current().map_err(io::Error::other));
+    /// Is told when the list of one of our names changes, and of no other's.
+    fn follow(self: &Arc<Self>) {
+        let mut written = self.written();
+        let Written { servers, following, .. } = &mut *written;
+        let names = || servers.iter().filter_map(|(_, name)| name.as_ref());
+        following.retain(|(followed, _)| names().any(|name| Arc::ptr_eq(name, followed)));
+        for name in names() {
+            if following.iter().any(|(followed, _)| Arc::ptr_eq(name, followed)) {
+                continue;
             }
-            is_ours
-        });
+            let servers = Arc::downgrade(self);
+            let told = name.on_change(move || {
+                if let Some(servers) = servers.upgrade() {
+                    // Lists change on the background thread.
+                    servers.renew(|| Handle::try_current().map_err(io::Error::other));
+                }
+            });
+            following.push((Arc::clone(name), told));
+        }
     }
 
     /// Makes the endpoints those that the names stand for now.

@@ -141,8 +141,9 @@ impl Upstream {
     ) {
         let ok = match outcome {
             Ok(status) => !self.on.contains(&status),
+            // What the client did says nothing of a server, nor does it that nobody knows where it is.
+            Err(Rejection::NameNotFound | Rejection::NameTimeout) => return,
             Err(rejection) if AttemptOutcome::of(rejection).is_some() => false,
-            // What the client did says nothing of a server.
             Err(_) => return,
         };
         // Of one that did not answer in time it is the least that it takes.

@@ -22,6 +22,10 @@ pub enum Record {
     NoName,
     /// There is, but it has no address.
     Nothing,
+    /// These addresses, of IPv6, for so many seconds; an error where it is asked for those of IPv4: SERVFAIL.
+    OnlyV6(Vec<IpAddr>, u32),
+    /// Another error, of one that does not answer everybody: REFUSED.
+    Refuses,
 }
 
 impl Record {
@@ -48,9 +52,13 @@ struct Shared {
 /// Over UDP an answer is cut to so many bytes (RFC 1035, section 4.2.1).
 const MOST_UDP: usize = 512;
 
+/// The type of a record with an IPv4 address (RFC 1035, section 3.2.2).
+const A: u16 = 1;
+
 /// The response codes (RFC 1035, section 4.1.1).
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
+const REFUSED: u8 = 5;
 
 impl NameServer {
     /// Knows no name yet.
@@ -140,6 +148,9 @@ impl Shared {
             Record::Hangs => return None,
             Record::NoName => (NXDOMAIN, Vec::new(), 0),
             Record::Nothing => (0, Vec::new(), 0),
+            Record::OnlyV6(_, _) if kind == A => (SERVFAIL, Vec::new(), 0),
+            Record::OnlyV6(addresses, ttl) => (0, addresses, ttl),
+            Record::Refuses => (REFUSED, Vec::new(), 0),
         };
         let mut records: Vec<_> = addresses.iter().filter_map(|address| encoded(*address, kind, ttl)).collect();
         let head = 12 + (end + 4 - 12);
@@ -175,7 +186,7 @@ fn name(question: &[u8]) -> Option<(String, usize)> {
 /// A record of the kind that was asked for: its name is that of the question.
 fn encoded(address: IpAddr, kind: u16, ttl: u32) -> Option<Vec<u8>> {
     let bytes = match (address, kind) {
-        (IpAddr::V4(address), 1) => address.octets().to_vec(),
+        (IpAddr::V4(address), A) => address.octets().to_vec(),
         (IpAddr::V6(address), 28) => address.octets().to_vec(),
         _ => return None,
     };

@@ -91,7 +91,9 @@ impl Reason {
     fn of(outcome: &Result<Reply, Rejection>) -> Option<Self> {
         match outcome {
             Ok(reply) => Some(Self::Status(reply.status())),
-            Err(Rejection::ConnectFailed | Rejection::ConnectTimeout) => Some(Self::Connect),
+            Err(
+                Rejection::ConnectFailed | Rejection::ConnectTimeout | Rejection::NameNotFound | Rejection::NameTimeout,
+            ) => Some(Self::Connect),
             Err(Rejection::UpstreamReset | Rejection::UpstreamInvalid) => Some(Self::Reset),
             Err(Rejection::UpstreamTimeout) => Some(Self::Status(StatusCode::GATEWAY_TIMEOUT)),
             Err(_) => None,
@@ -196,11 +198,12 @@ impl<'a> Attempts<'a> {
     }
 
     /// Whether an attempt that came to this had the time that it may take. Who comes when most of the request's time is gone has not;
-    /// the first that comes at once has all there is.
+    /// the first that comes at once has all there is. Where the server's name is not found, nobody was asked.
     fn is_fair(&self, outcome: &Result<Reply, Rejection>) -> bool {
         let is_late = matches!(outcome, Err(Rejection::UpstreamTimeout | Rejection::ConnectTimeout));
         let is_short = self.came_late || self.count > 1;
-        !(is_late && is_short && self.deadlines.total_left(self.flow).is_zero())
+        let is_named = !matches!(outcome, Err(Rejection::NameNotFound | Rejection::NameTimeout));
+        is_named && !(is_late && is_short && self.deadlines.total_left(self.flow).is_zero())
     }
 
     /// Tells what one attempt came to.

@@ -36,10 +36,12 @@ pub(crate) enum Address {
 /// Connects within `limit`.
 ///
 /// # Errors
-/// [`Rejection::ConnectTimeout`]; [`Rejection::Internal`] where it is this machine that has no descriptor, port or memory for a connection,
+/// [`Rejection::NameTimeout`] and [`Rejection::NameNotFound`] while the name is not found; [`Rejection::ConnectTimeout`];
+/// [`Rejection::Internal`] where it is this machine that has no descriptor, port or memory for a connection,
 /// which says nothing of the server; [`Rejection::ConnectFailed`] for anything else.
 pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<Connection>, Rejection> {
     match timeout(limit, dial(address)).await {
+        Err(_) if is_awaited(address) => Err(Rejection::NameTimeout),
         Err(_) => Err(Rejection::ConnectTimeout),
         Ok(Err(error)) if is_ours(&error) => {
             tracing::warn!(%error, "no connection to an upstream can be made: this machine is short of something");
@@ -47,10 +49,15 @@ pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<Co
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, ?address, "cannot connect to an upstream");
-            Err(Rejection::ConnectFailed)
+            Err(if is_awaited(address) { Rejection::NameNotFound } else { Rejection::ConnectFailed })
         }
         Ok(Ok(stream)) => Ok(Connection::new(stream)),
     }
+}
+
+/// Whether nobody can be asked, because nothing is known of the name.
+fn is_awaited(address: &Address) -> bool {
+    matches!(address, Address::Awaited(name) if name.lookups().places.is_empty())
 }
 
 /// Whether it is this machine that cannot.

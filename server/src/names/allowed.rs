@@ -2,16 +2,22 @@
 //!
 //! Whoever answers for a name decides where requests go, with all that they carry. What no server of anybody's is reached at is refused,
 //! and so is what only this machine can reach: a name that turns to 169.254.169.254 is after the credentials of the machine (the
-//! metadata service of clouds), and one that turns to 127.0.0.1 after what listens there and trusts who is inside.
+//! metadata service of clouds, which with some is at other addresses too), and one that turns to 127.0.0.1 after what listens there and
+//! trusts who is inside.
 
 #[cfg(any(feature = "dns", test))]
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether it is this machine's own name, whatever a resolver says (RFC 6761, section 6.3).
 pub(super) fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     host == "localhost" || host.ends_with(".localhost")
 }
+
+/// Where clouds have their metadata services, other than at link-local addresses: AWS over IPv6, and Alibaba Cloud.
+#[cfg(any(feature = "dns", test))]
+const METADATA: [IpAddr; 2] =
+    [IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200))];
 
 #[cfg(any(feature = "dns", test))]
 /// Why a name may not stand for this address; none when it may.
@@ -32,6 +38,9 @@ pub(super) fn refusal(address: IpAddr, loopback: bool) -> Option<&'static str> {
     }
     if is_link_local {
         return Some("link-local");
+    }
+    if METADATA.contains(&address) {
+        return Some("metadata");
     }
     (address.is_loopback() && !loopback).then_some("loopback")
 }
@@ -57,6 +66,11 @@ mod tests {
         for address in ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::169.254.169.254"] {
             assert_eq!(refusal(address), Some("link-local"), "{address}");
         }
+        for address in ["fd00:ec2::254", "100.100.100.200", "::ffff:100.100.100.200", "64:ff9b::100.100.100.200"] {
+            assert_eq!(refusal(address), Some("metadata"), "{address}");
+        }
+        // What is beside them is somebody's server.
+        assert_eq!([refusal("fd00:ec2::253"), refusal("100.100.100.201")], [None; 2]);
         for address in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(refusal(address), Some("loopback"), "{address}");
         }
@@ -69,6 +83,7 @@ mod tests {
         let refusal = |address: &str| refusal(address.parse().unwrap(), true);
         assert_eq!([refusal("127.0.0.1"), refusal("::1")], [None; 2]);
         assert_eq!([refusal("0.0.0.0"), refusal("169.254.1.1")], [Some("unspecified"), Some("link-local")]);
+        assert_eq!(refusal("fd00:ec2::254"), Some("metadata"));
     }
 
     #[test]

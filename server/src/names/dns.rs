@@ -1,27 +1,24 @@
-//! Names by DNS and the system's hosts file: the one place that names `hickory-resolver`.
+//! Names by DNS and the system's hosts file: this and what is under it is the one place that names `hickory-resolver`.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::Hosts;
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use hickory_resolver::{Hosts, Resolver, TokioResolver};
 use portcullis_core::Answer;
 use portcullis_core::upstream::{Discovered, Discovery, DiscoveryError, EndpointUrl, Place};
-use tokio::time::timeout;
 
+use self::resolvers::Resolvers;
+use self::search::{Found, candidates, first_found};
 use super::allowed::refusal;
 use crate::config::ResolverSettings;
 
-/// For one family of addresses, all servers and search domains together.
-const LONGEST: Duration = Duration::from_secs(6);
-/// For one question to one server, unless the system says less.
-const LONGEST_QUESTION: Duration = Duration::from_secs(2);
+mod resolvers;
+mod search;
+
 /// How long what the hosts file says holds: it has no TTL, and may be edited.
 const HOSTS_HOLD: Duration = Duration::from_secs(30);
 
@@ -39,13 +36,15 @@ struct Dns {
 /// What the last look-up found.
 #[derive(Debug, Default)]
 struct Last {
+    /// Under which name: one that is written may be short for several.
+    name: Option<Name>,
     v4: Family,
     v6: Family,
     refused: Vec<IpAddr>,
 }
 
 /// The addresses of one family, and for how long they hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Family {
     addresses: Vec<IpAddr>,
     holds: Duration,
@@ -83,49 +82,12 @@ impl Dns {
         Ok(Discovered { places, holds })
     }
 
-    /// Both families, of the same name: where search domains are put behind it, those of the family that was found first. One family that
-    /// cannot be looked up keeps what it had: a resolver that does not answer for one of them takes no servers away.
     async fn ask(&self, name: Name) -> Result<Family, DiscoveryError> {
-        let resolver = self.resolver().map_err(|error| DiscoveryError::new(error.to_string()))?;
-        let v4 = look_up(&resolver, name.clone(), RecordType::A).await;
-        let found_as = v4.as_ref().ok().and_then(Option::as_ref).map(|found| found.query().name().clone());
-        let v6 = look_up(&resolver, found_as.unwrap_or(name), RecordType::AAAA).await;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = &mut *last;
-        let failed = [&v4, &v6].map(|outcome| outcome.as_ref().err().cloned());
-        for (family, outcome) in [(&mut last.v4, v4), (&mut last.v6, v6)] {
-            if let Ok(found) = outcome {
-                *family = found.as_ref().map(Family::of).unwrap_or_default();
-            }
-        }
-        match failed {
-            [Some(error), Some(_)] => return Err(DiscoveryError::new(error)),
-            [None, Some(error)] | [Some(error), None] => tracing::debug!(error, "one family of addresses is not found"),
-            [None, None] => {}
-        }
-        let families = [&last.v4, &last.v6].into_iter().filter(|family| !family.addresses.is_empty());
-        let holds = families.map(|family| family.holds).min();
-        let addresses = last.v4.addresses.iter().chain(&last.v6.addresses).copied().collect();
-        let holds = holds.ok_or_else(|| DiscoveryError::new("the name has no address"))?;
-        Ok(Family { addresses, holds })
-    }
-
-    /// Made anew for each look-up: what the system's configuration says may have changed, and nothing is to be remembered.
-    fn resolver(&self) -> Result<TokioResolver, NetError> {
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = match &self.settings.servers {
-            None => Resolver::builder(provider)?,
-            Some(servers) => {
-                let servers = servers.iter().copied().map(server).collect();
-                Resolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider)
-            }
-        };
-        let options = builder.options_mut();
-        // What holds for how long is decided in one place, and that is not here.
-        options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.timeout = options.timeout.min(LONGEST_QUESTION);
-        builder.build()
+        let resolvers = Resolvers::new(self.settings.servers.as_deref());
+        let resolvers = resolvers.map_err(|error| DiscoveryError::new(error.to_string()))?;
+        let names = candidates(&name, &resolvers.search, resolvers.ndots);
+        let found = first_found(names, |name, of| resolvers.ask(name, of)).await.map_err(DiscoveryError::new)?;
+        Ok(self.last.lock().unwrap_or_else(PoisonError::into_inner).take(found))
     }
 
     /// One line for addresses that are refused, when they are others than the last time.
@@ -139,6 +101,27 @@ impl Dns {
     }
 }
 
+impl Last {
+    /// What a name stands for now. One family that cannot be looked up keeps what it had: a resolver that does not answer for one of
+    /// them takes no servers away.
+    fn take(&mut self, Found { name, v4, v6 }: Found) -> Family {
+        if self.name.as_ref() != Some(&name) {
+            // What another name had is another's.
+            (self.name, self.v4, self.v6) = (Some(name), Family::default(), Family::default());
+        }
+        for (family, outcome) in [(&mut self.v4, v4), (&mut self.v6, v6)] {
+            match outcome {
+                Ok(found) => *family = found.unwrap_or_default(),
+                Err(error) => tracing::debug!(error, "one family of addresses is not found"),
+            }
+        }
+        let families = [&self.v4, &self.v6].into_iter().filter(|family| !family.addresses.is_empty());
+        let holds = families.map(|family| family.holds).min().unwrap_or_default();
+        let addresses = self.v4.addresses.iter().chain(&self.v6.addresses).copied().collect();
+        Family { addresses, holds }
+    }
+}
+
 impl Family {
     fn of(lookup: &Lookup) -> Self {
         let records = lookup.answers();
@@ -146,19 +129,6 @@ impl Family {
         let ttl = records.iter().map(|record| record.ttl).min().unwrap_or_default();
         let addresses = records.iter().filter_map(|record| record.data.ip_addr()).collect();
         Self { addresses, holds: Duration::from_secs(ttl.into()) }
-    }
-}
-
-/// The records of one type; none where the name has none.
-///
-/// # Errors
-/// Nobody could say.
-async fn look_up(resolver: &TokioResolver, name: Name, of: RecordType) -> Result<Option<Lookup>, String> {
-    match timeout(LONGEST, resolver.lookup(name, of)).await {
-        Err(_) => Err(format!("no answer within {LONGEST:?}")),
-        Ok(Ok(lookup)) => Ok(Some(lookup)),
-        Ok(Err(error)) if error.is_no_records_found() => Ok(None),
-        Ok(Err(error)) => Err(error.to_string()),
     }
 }
 
@@ -170,13 +140,6 @@ fn in_hosts(name: &Name) -> Option<Family> {
     let found = found.iter().flatten().flat_map(|lookup| lookup.answers());
     let addresses: Vec<_> = found.filter_map(|record| record.data.ip_addr()).collect();
     (!addresses.is_empty()).then_some(Family { addresses, holds: HOSTS_HOLD })
-}
-
-/// A server that is asked over UDP, and over TCP where an answer is too long for that.
-fn server(address: SocketAddr) -> NameServerConfig {
-    let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    connections.iter_mut().for_each(|connection| connection.port = address.port());
-    NameServerConfig::new(address.ip(), true, connections.into())
 }
 
 /// Whether this machine has a way to an address at all; no packet is sent to find out. A machine without IPv6 has none to half of the
@@ -191,4 +154,44 @@ fn drain(addresses: &mut Vec<IpAddr>, leaves: impl Fn(&IpAddr) -> bool) -> Vec<I
     let (out, stay) = addresses.iter().copied().partition(|address| leaves(address));
     *addresses = stay;
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::search::Outcome;
+    use super::*;
+
+    fn some(address: &str, seconds: u64) -> Outcome {
+        let addresses = vec![address.parse().unwrap()];
+        Ok(Some(Family { addresses, holds: Duration::from_secs(seconds) }))
+    }
+
+    fn found(name: &str, v4: Outcome, v6: Outcome) -> Found {
+        Found { name: Name::from_ascii(name).unwrap(), v4, v6 }
+    }
+
+    fn texts(family: Family) -> Vec<String> {
+        family.addresses.into_iter().map(|address| address.to_string()).collect()
+    }
+
+    #[test]
+    fn a_family_that_is_not_answered_for_keeps_what_it_had_and_one_that_is_gone_does_not() {
+        let (mut last, fails) = (Last::default(), || Err("no answer".to_owned()));
+        let both = last.take(found("a.", some("192.0.2.1", 9), some("2001:db8::1", 5)));
+        assert_eq!((both.holds.as_secs(), texts(both)), (5, vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()]));
+        assert_eq!(texts(last.take(found("a.", fails(), some("2001:db8::2", 5)))), ["192.0.2.1", "2001:db8::2"]);
+        assert_eq!(texts(last.take(found("a.", some("192.0.2.2", 9), fails()))), ["192.0.2.2", "2001:db8::2"]);
+        for none in [Ok(None), Ok(Some(Family::default()))] {
+            assert_eq!(texts(last.take(found("a.", some("192.0.2.1", 9), none))), ["192.0.2.1"]);
+            last.take(found("a.", fails(), some("2001:db8::1", 5)));
+        }
+    }
+
+    #[test]
+    fn what_another_name_had_is_not_kept() {
+        let mut last = Last::default();
+        last.take(found("a.", some("192.0.2.1", 9), some("2001:db8::1", 9)));
+        let now = last.take(found("b.", Err("no answer".to_owned()), some("2001:db8::2", 9)));
+        assert_eq!(texts(now), ["2001:db8::2"]);
+    }
 }

@@ -46,12 +46,18 @@ struct Known {
 pub(crate) struct Name {
     url: EndpointUrl,
     known: watch::Sender<Lookups>,
-    told: Mutex<Vec<Told>>,
+    told: Mutex<Vec<Weak<Told>>>,
     task: OnceLock<AbortHandle>,
 }
 
-/// Is called when a list changed; false when whoever wanted to know is gone.
-type Told = Box<dyn Fn() -> bool + Send + Sync>;
+/// Is called when a list changed.
+type Told = dyn Fn() + Send + Sync;
+
+/// Wants to know when a name's list changes, for as long as this is kept.
+#[must_use]
+pub(crate) struct Following {
+    _told: Arc<Told>,
+}
 
 /// What look-ups of a name came to.
 #[derive(Clone, Debug, Default)]
@@ -130,9 +136,14 @@ impl Name {
         Self { url, known, told: Mutex::default(), task: OnceLock::new() }
     }
 
-    /// Calls `told` whenever the list is another one, until it says false.
-    pub(crate) fn on_change(&self, told: impl Fn() -> bool + Send + Sync + 'static) {
-        lock(&self.told).push(Box::new(told));
+    /// Calls `told` whenever the list is another one, for as long as the caller keeps what this returns.
+    pub(crate) fn on_change(&self, told: impl Fn() + Send + Sync + 'static) -> Following {
+        let following: Arc<Told> = Arc::new(told);
+        let mut told = lock(&self.told);
+        // A list may never change, while many come and go.
+        told.retain(|told| told.strong_count() > 0);
+        told.push(Arc::downgrade(&following));
+        Following { _told: following }
     }
 
     /// What look-ups came to so far.
@@ -153,6 +164,12 @@ impl Name {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no address was found for the name"));
         }
         Ok(places.iter().map(|place| place.address).collect())
+    }
+
+    /// How many are told, those included that are gone and not yet forgotten.
+    #[cfg(test)]
+    pub(crate) fn told(&self) -> usize {
+        lock(&self.told).len()
     }
 
     /// Takes what a look-up came to.
@@ -185,15 +202,20 @@ impl Name {
 
     /// Not under the lock: whoever is called may ask for more.
     fn tell(&self) {
-        let mut told = std::mem::take(&mut *lock(&self.told));
-        told.retain(|told| told());
-        lock(&self.told).append(&mut told);
+        let told: Vec<_> = lock(&self.told).iter().filter_map(Weak::upgrade).collect();
+        told.iter().for_each(|told| told());
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Name").field("url", &self.url).field("known", &*self.known.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Following")
     }
 }
 

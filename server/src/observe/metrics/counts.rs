@@ -122,7 +122,9 @@ impl AttemptOutcome {
     /// How an attempt counts that ended without an answer; none when nothing was attempted, or when it was the client's doing.
     pub(crate) const fn of(rejection: &Rejection) -> Option<Self> {
         match rejection {
-            Rejection::ConnectFailed | Rejection::ConnectTimeout => Some(Self::Connect),
+            Rejection::ConnectFailed | Rejection::ConnectTimeout | Rejection::NameNotFound | Rejection::NameTimeout => {
+                Some(Self::Connect)
+            }
             Rejection::UpstreamReset | Rejection::UpstreamInvalid => Some(Self::Reset),
             Rejection::UpstreamTimeout => Some(Self::Timeout),
             _ => None,
