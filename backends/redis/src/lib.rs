@@ -67,6 +67,7 @@
 //!
 //! `testing`: a store whose time a test moves, and `redis-server` processes to try it on.
 
+mod beat;
 mod builder;
 mod error;
 mod keeper;

@@ -199,7 +199,7 @@ async fn a_slow_network() {
     let store = brisk(&proxy.url()).await;
     let limit = charge("slow", 1, Algorithm::FixedWindow, 1_000);
     assert!(store.take(&[limit]).await.unwrap().admitted);
-    proxy.delay(Duration::from_millis(250));
+    proxy.delay(Duration::from_millis(600));
     assert!(store.take(&[limit]).await.is_err());
     assert!(is_lost(&store));
     // It answers, but too late for a request: so it stays lost.
