@@ -31,6 +31,8 @@ pub enum OpenError {
 pub enum Undecided {
     /// So many requests wait for the server that one more would wait too long.
     Busy,
+    /// A server of a cluster, spoken to as if it were the only one.
+    InCluster,
     /// The server was lost, and is being looked for; or was never found yet.
     Lost,
     /// The server refused to count, or the connection broke.
@@ -47,7 +49,7 @@ impl Undecided {
     /// Whether the server is lost with it, and not only this request's decision.
     pub(crate) fn is_loss(&self) -> bool {
         match self {
-            Self::Busy | Self::Lost | Self::Reply | Self::Unknown => false,
+            Self::Busy | Self::InCluster | Self::Lost | Self::Reply | Self::Unknown => false,
             Self::Redis(error) => is_loss(error),
             Self::Waited(_) => true,
         }
@@ -97,6 +99,9 @@ impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => f.write_str("too many requests wait for Redis"),
+            Self::InCluster => {
+                f.write_str("this is a server of a Redis Cluster: write \"redis+cluster://host:port\" instead of \"redis://host:port\"")
+            }
             Self::Lost => f.write_str("Redis is lost"),
             Self::Redis(error) => error.fmt(f),
             Self::Reply => f.write_str("Redis answered what is no answer to the script"),

@@ -43,6 +43,12 @@
 //! [the same](portcullis_core::subject::Subject::tag) for a client under every rule. Every key is given its end in the step that
 //! writes it. A bucket or a window takes some 110 bytes of Redis's memory, a log 12 more for each request that it remembers.
 //!
+//! What Redis needs: no eviction of keys (`maxmemory-policy noeviction`), or it forgets who is limited; `appendonly yes` where quotas
+//! have to outlive it (of what is restored from an older snapshot nobody knows what it lacks); an account with a password and no more
+//! rights than these: `~PREFIX:*` and
+//! `+eval +evalsha +script|load +ping +get +set +del +pexpire +time +llen +lindex +lset +ltrim +rpush +lrem
+//! +zadd +zrem +zremrangebyscore +zcard`.
+//!
 //! # In a cluster
 //!
 //! A script can touch the keys of one place only, and the tag names the place: all limits on the same client are one script. Where a
@@ -53,14 +59,15 @@
 //!
 //! # What a decision costs
 //!
-//! One round trip and one command (`EVALSHA`), of all requests on one connection, which never waits for the answer before; some 10 µs
-//! of the server's one thread. Here: one boxed future, and the packing. At most 4,096 requests wait at the same time; one more has an
+//! One round trip and one command (`EVALSHA`), of all requests on one connection, which never waits for the answer before; some 20 µs
+//! of the server's one thread for each charge. Here: one boxed future, and the packing. At most 4,096 requests wait at the same time; one more has an
 //! error at once. Beside the requests there are six commands a second from each node.
 //!
 //! # Features
 //!
 //! `testing`: a store whose time a test moves, and `redis-server` processes to try it on.
 
+mod beat;
 mod builder;
 mod error;
 mod keeper;

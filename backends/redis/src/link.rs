@@ -31,7 +31,7 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// How long one server of a cluster may take to be connected to, and to answer: after that the client looks for it anew. Every
 /// request has its own deadline, which is shorter.
-const CLUSTER_CONNECTS: Duration = Duration::from_millis(500);
+const CLUSTER_CONNECTS: Duration = Duration::from_millis(250);
 const CLUSTER_ANSWERS: Duration = Duration::from_secs(1);
 
 /// How often a cluster's client follows what it is told: a key that moved, and once more.
@@ -81,7 +81,8 @@ impl Link {
             }
             Target::Server(place, settings) => server(place, settings, tls).await?,
         };
-        Self::with(connection).await
+        let link = Self::with(connection).await?;
+        if link.is_only_a_part().await { Err(Undecided::InCluster) } else { Ok(link) }
     }
 
     /// The same over a stream that is there.
@@ -101,6 +102,17 @@ impl Link {
             _ => return Err(Undecided::Reply),
         }
         Ok(link)
+    }
+
+    /// Whether what is spoken to as one server has a part of the keys only. Who may not ask will hear it later.
+    async fn is_only_a_part(&self) -> bool {
+        if self.is_cluster() {
+            return false;
+        }
+        let mut info = redis::cmd("INFO");
+        info.arg("cluster");
+        let Ok(Value::BulkString(text)) = self.ask(&info).await else { return false };
+        text.split(|byte| byte.is_ascii_whitespace()).any(|line| line == b"cluster_enabled:1")
     }
 
     pub(crate) fn is_cluster(&self) -> bool {

@@ -77,7 +77,7 @@ local function window_end(charge, s, n)
   return end_s, end_n, left_s, left_n
 end
 
--- One table for each algorithm:
+-- Each algorithm is a table, made only where it is asked for, since everything here is made anew in each run:
 --   read(key)              what is kept, as far as it still counts; that of nobody when there is nothing
 --   settle(state, charge)  reads it under the quota of this charge; `moved` where this quota, on this clock, had not written it so
 --   fits(state, charge)    whether the cost has room
@@ -86,212 +86,230 @@ end
 --   refund(charge, s, n)   gives back in the data what a take at that time spent
 
 -- A bucket is kept as the time at which it is full.
-local bucket = {}
-function bucket.read(key)
-  local kept = redis.call('GET', key)
-  local state = { s = 0, n = 0 }
-  if kept then
-    local full_s, full_n = unpack_from('>I5I4', kept)
-    state.s, state.n = until_time(full_s, full_n)
+local function bucket()
+  local by = {}
+  function by.read(key)
+    local kept = redis.call('GET', key)
+    local state = { s = 0, n = 0 }
+    if kept then
+      local full_s, full_n = unpack_from('>I5I4', kept)
+      state.s, state.n = until_time(full_s, full_n)
+    end
+    return state
   end
-  return state
-end
-function bucket.settle(state, charge)
-  -- No emptier than one of its size can be: the quota may be another, or the clock was set back.
-  if before(charge.period_s, charge.period_n, state.s, state.n) then
-    state.s, state.n, state.moved = charge.period_s, charge.period_n, true
+  function by.settle(state, charge)
+    -- No emptier than one of its size can be: the quota may be another, or the clock was set back.
+    if before(charge.period_s, charge.period_n, state.s, state.n) then
+      state.s, state.n, state.moved = charge.period_s, charge.period_n, true
+    end
   end
-end
-function bucket.fits(state, charge)
-  local s, n = plus(state.s, state.n, charge.cost_s, charge.cost_n)
-  return not before(charge.period_s, charge.period_n, s, n)
-end
-function bucket.spend(state, charge)
-  state.s, state.n = plus(state.s, state.n, charge.cost_s, charge.cost_n)
-end
-function bucket.tell(state)
-  return 0, 0, state.s, state.n, 0, 0
-end
-function bucket.write(state, charge)
-  local s, n = plus(now_s, now_n, state.s, state.n)
-  redis.call('SET', charge.key, pack('>I5I4', s, n), 'PX', charge.lives)
-end
-function bucket.refund(charge, s, n)
-  -- Less what may have flowed in since: a bucket that became full meanwhile lost that, and nobody has it twice.
-  local since_s, since_n = minus(now_s, now_n, s, n)
-  local back_s, back_n = minus(charge.cost_s, charge.cost_n, since_s, since_n)
-  if since_s < 0 or back_s < 0 then return end
-  local state = bucket.read(charge.key)
-  local left_s, left_n = minus(state.s, state.n, back_s, back_n)
-  if left_s < 0 or (left_s == 0 and left_n == 0) then return redis.call('DEL', charge.key) end
-  state.s, state.n = left_s, left_n
-  bucket.write(state, charge)
+  function by.fits(state, charge)
+    local s, n = plus(state.s, state.n, charge.cost_s, charge.cost_n)
+    return not before(charge.period_s, charge.period_n, s, n)
+  end
+  function by.spend(state, charge)
+    state.s, state.n = plus(state.s, state.n, charge.cost_s, charge.cost_n)
+  end
+  function by.tell(state)
+    return 0, 0, state.s, state.n, 0, 0
+  end
+  function by.write(state, charge)
+    local s, n = plus(now_s, now_n, state.s, state.n)
+    redis.call('SET', charge.key, pack('>I5I4', s, n), 'PX', charge.lives)
+  end
+  function by.refund(charge, s, n)
+    -- Less what may have flowed in since: a bucket that became full meanwhile lost that, and nobody has it twice.
+    local since_s, since_n = minus(now_s, now_n, s, n)
+    local back_s, back_n = minus(charge.cost_s, charge.cost_n, since_s, since_n)
+    if since_s < 0 or back_s < 0 then return end
+    local state = by.read(charge.key)
+    local left_s, left_n = minus(state.s, state.n, back_s, back_n)
+    if left_s < 0 or (left_s == 0 and left_n == 0) then return redis.call('DEL', charge.key) end
+    state.s, state.n = left_s, left_n
+    by.write(state, charge)
+  end
+  return by
 end
 
 -- A fixed window is kept as what was spent, and when it ends.
-local fixed = {}
-function fixed.read(key)
-  local kept = redis.call('GET', key)
-  local state = { used = 0, s = 0, n = 0 }
-  if kept then
-    local used, s, n = unpack_from('>I4I5I4', kept)
-    if before(now_s, now_n, s, n) then state.used, state.s, state.n = used, s, n end
+local function fixed()
+  local by = {}
+  function by.read(key)
+    local kept = redis.call('GET', key)
+    local state = { used = 0, s = 0, n = 0 }
+    if kept then
+      local used, s, n = unpack_from('>I4I5I4', kept)
+      if before(now_s, now_n, s, n) then state.used, state.s, state.n = used, s, n end
+    end
+    return state
   end
-  return state
-end
-function fixed.settle(state, charge)
-  -- What was counted until some end is counted until the end of this window, whatever the period was.
-  local end_s, end_n, left_s, left_n = window_end(charge, now_s, now_n)
-  state.moved = state.used > 0 and (state.s ~= end_s or state.n ~= end_n)
-  state.s, state.n, state.left_s, state.left_n = end_s, end_n, left_s, left_n
-end
-function fixed.fits(state, charge)
-  return state.used + charge.cost <= charge.limit
-end
-function fixed.spend(state, charge)
-  state.used = state.used + charge.cost
-end
-function fixed.tell(state)
-  return state.used, 0, state.left_s, state.left_n, 0, 0
-end
-function fixed.write(state, charge)
-  redis.call('SET', charge.key, pack('>I4I5I4', state.used, state.s, state.n), 'PX', charge.lives)
-end
-function fixed.refund(charge, s, n)
-  local state = fixed.read(charge.key)
-  local end_s, end_n = window_end(charge, s, n)
-  if state.s ~= end_s or state.n ~= end_n then return end
-  state.used = math.max(state.used - charge.cost, 0)
-  if state.used == 0 then return redis.call('DEL', charge.key) end
-  fixed.write(state, charge)
+  function by.settle(state, charge)
+    -- What was counted until some end is counted until the end of this window, whatever the period was.
+    local end_s, end_n, left_s, left_n = window_end(charge, now_s, now_n)
+    state.moved = state.used > 0 and (state.s ~= end_s or state.n ~= end_n)
+    state.s, state.n, state.left_s, state.left_n = end_s, end_n, left_s, left_n
+  end
+  function by.fits(state, charge)
+    return state.used + charge.cost <= charge.limit
+  end
+  function by.spend(state, charge)
+    state.used = state.used + charge.cost
+  end
+  function by.tell(state)
+    return state.used, 0, state.left_s, state.left_n, 0, 0
+  end
+  function by.write(state, charge)
+    redis.call('SET', charge.key, pack('>I4I5I4', state.used, state.s, state.n), 'PX', charge.lives)
+  end
+  function by.refund(charge, s, n)
+    local state = by.read(charge.key)
+    local end_s, end_n = window_end(charge, s, n)
+    if state.s ~= end_s or state.n ~= end_n then return end
+    state.used = math.max(state.used - charge.cost, 0)
+    if state.used == 0 then return redis.call('DEL', charge.key) end
+    by.write(state, charge)
+  end
+  return by
 end
 
 -- A sliding window is kept as what was spent in the window before, what in this one, and when the last that counts ends.
-local sliding = {}
-function sliding.read(key)
-  local kept = redis.call('GET', key)
-  local state = { earlier = 0, used = 0, s = 0, n = 0 }
-  if kept then
-    local earlier, used, s, n = unpack_from('>I4I4I5I4', kept)
-    if before(now_s, now_n, s, n) then state.earlier, state.used, state.s, state.n = earlier, used, s, n end
+local function sliding()
+  local by = {}
+  function by.read(key)
+    local kept = redis.call('GET', key)
+    local state = { earlier = 0, used = 0, s = 0, n = 0 }
+    if kept then
+      local earlier, used, s, n = unpack_from('>I4I4I5I4', kept)
+      if before(now_s, now_n, s, n) then state.earlier, state.used, state.s, state.n = earlier, used, s, n end
+    end
+    return state
   end
-  return state
-end
-function sliding.settle(state, charge)
-  local end_s, end_n, left_s, left_n = window_end(charge, now_s, now_n)
-  local next_s, next_n = plus(end_s, end_n, charge.period_s, charge.period_n)
-  if state.s == end_s and state.n == end_n then
-    -- It was counted until this window's end: of the window before.
-    if state.used > 0 then state.earlier, state.used, state.moved = state.used, 0, true end
-  elseif state.s ~= next_s or state.n ~= next_n then
-    -- Under another period: it counts as spent now.
-    state.earlier, state.used = 0, math.min(state.used + state.earlier, 4294967295)
-    state.s, state.n, state.moved = next_s, next_n, state.used > 0
+  function by.settle(state, charge)
+    local end_s, end_n, left_s, left_n = window_end(charge, now_s, now_n)
+    local next_s, next_n = plus(end_s, end_n, charge.period_s, charge.period_n)
+    if state.s == end_s and state.n == end_n then
+      -- It was counted until this window's end: of the window before.
+      if state.used > 0 then state.earlier, state.used, state.moved = state.used, 0, true end
+    elseif state.s ~= next_s or state.n ~= next_n then
+      -- Under another period: it counts as spent now.
+      state.earlier, state.used = 0, math.min(state.used + state.earlier, 4294967295)
+      state.s, state.n, state.moved = next_s, next_n, state.used > 0
+    end
+    state.next_s, state.next_n, state.left_s, state.left_n = next_s, next_n, left_s, left_n
   end
-  state.next_s, state.next_n, state.left_s, state.left_n = next_s, next_n, left_s, left_n
-end
-function sliding.fits(state, charge)
-  local room = charge.limit - math.min(state.used, charge.limit) - charge.cost
-  if room < 0 then return false end
-  local earlier = math.min(state.earlier, charge.limit)
-  return not outweighs(earlier, state.left_s, state.left_n, room, charge.period_s, charge.period_n)
-end
-function sliding.spend(state, charge)
-  state.used = math.min(state.used, charge.limit) + charge.cost
-  state.s, state.n = state.next_s, state.next_n
-end
-function sliding.tell(state)
-  return state.used, state.earlier, state.left_s, state.left_n, 0, 0
-end
-function sliding.write(state, charge)
-  local kept = pack('>I4I4I5I4', state.earlier, state.used, state.s, state.n)
-  redis.call('SET', charge.key, kept, 'PX', charge.lives)
-end
-function sliding.refund(charge, s, n)
-  local state = sliding.read(charge.key)
-  local end_s, end_n = window_end(charge, s, n)
-  local next_s, next_n = plus(end_s, end_n, charge.period_s, charge.period_n)
-  if state.s ~= next_s or state.n ~= next_n then return end
-  state.used = math.max(state.used - charge.cost, 0)
-  if state.used == 0 then
-    if state.earlier == 0 then return redis.call('DEL', charge.key) end
-    -- As if nothing had been spent in this window: the counts are those of the one before.
-    state.s, state.n = end_s, end_n
+  function by.fits(state, charge)
+    local room = charge.limit - math.min(state.used, charge.limit) - charge.cost
+    if room < 0 then return false end
+    local earlier = math.min(state.earlier, charge.limit)
+    return not outweighs(earlier, state.left_s, state.left_n, room, charge.period_s, charge.period_n)
   end
-  sliding.write(state, charge)
+  function by.spend(state, charge)
+    state.used = math.min(state.used, charge.limit) + charge.cost
+    state.s, state.n = state.next_s, state.next_n
+  end
+  function by.tell(state)
+    return state.used, state.earlier, state.left_s, state.left_n, 0, 0
+  end
+  function by.write(state, charge)
+    local kept = pack('>I4I4I5I4', state.earlier, state.used, state.s, state.n)
+    redis.call('SET', charge.key, kept, 'PX', charge.lives)
+  end
+  function by.refund(charge, s, n)
+    local state = by.read(charge.key)
+    local end_s, end_n = window_end(charge, s, n)
+    local next_s, next_n = plus(end_s, end_n, charge.period_s, charge.period_n)
+    if state.s ~= next_s or state.n ~= next_n then return end
+    state.used = math.max(state.used - charge.cost, 0)
+    if state.used == 0 then
+      if state.earlier == 0 then return redis.call('DEL', charge.key) end
+      -- As if nothing had been spent in this window: the counts are those of the one before.
+      state.s, state.n = end_s, end_n
+    end
+    by.write(state, charge)
+  end
+  return by
 end
 
 -- A log is kept as a list: one time for each that was spent, oldest first, as many as a limit can be at most.
-local log = {}
-function log.read(key)
-  return { key = key, kept = redis.call('LLEN', key), spent = 0 }
-end
--- The time at a place, counted from nought; what is spent but not yet written was spent now.
-local function logged(state, place)
-  if place >= state.kept then return now_s, now_n end
-  return unpack_from('>I5I4', redis.call('LINDEX', state.key, place))
-end
--- The first place of those before `last` whose time is past what `is_past` says; times do not go down.
-local function first_past(state, last, is_past)
-  local from = 0
-  while from < last do
-    local middle = floor((from + last) / 2)
-    if is_past(logged(state, middle)) then last = middle else from = middle + 1 end
+local function log()
+  local by = {}
+  function by.read(key)
+    return { key = key, kept = redis.call('LLEN', key), spent = 0 }
   end
-  return from
-end
-function log.settle(state, charge)
-  if state.kept == 0 then return end
-  -- A clock that was set back: what is after now was spent now.
-  local s, n = logged(state, state.kept - 1)
-  if before(now_s, now_n, s, n) then
+  -- The time at a place, counted from nought; what is spent but not yet written was spent now.
+  local function logged(state, place)
+    if place >= state.kept then return now_s, now_n end
+    return unpack_from('>I5I4', redis.call('LINDEX', state.key, place))
+  end
+  -- The first place of those before `last` whose time is past what `is_past` says; times do not go down.
+  local function first_past(state, last, is_past)
+    local from = 0
+    while from < last do
+      local middle = floor((from + last) / 2)
+      if is_past(logged(state, middle)) then last = middle else from = middle + 1 end
+    end
+    return from
+  end
+  function by.settle(state, charge)
+    if state.kept == 0 then return end
+    -- A clock that was set back: what is after now was spent now.
+    local s, n = logged(state, state.kept - 1)
+    if before(now_s, now_n, s, n) then
+      local time = pack('>I5I4', now_s, now_n)
+      local late = first_past(state, state.kept, function(s, n) return before(now_s, now_n, s, n) end)
+      for place = late, state.kept - 1 do redis.call('LSET', state.key, place, time) end
+    end
+    -- What is a period ago is forgotten.
+    local function counts(s, n)
+      s, n = plus(s, n, charge.period_s, charge.period_n)
+      return before(now_s, now_n, s, n)
+    end
+    if not counts(logged(state, 0)) then
+      local first = first_past(state, state.kept, counts)
+      redis.call('LTRIM', state.key, first, -1)
+      state.kept = state.kept - first
+    end
+  end
+  function by.fits(state, charge)
+    return state.kept + state.spent + charge.cost <= charge.limit
+  end
+  function by.spend(state, charge)
+    state.spent = state.spent + charge.cost
+  end
+  function by.tell(state, charge)
+    local count = state.kept + state.spent
+    -- How long the time at a place still counts.
+    local function counts_for(place)
+      if place < 0 or place >= count then return 0, 0 end
+      local s, n = logged(state, place)
+      return until_time(plus(s, n, charge.period_s, charge.period_n))
+    end
+    local last_s, last_n = counts_for(count - 1)
+    -- The last of those that have to go before the cost has room.
+    local go_s, go_n = counts_for(count + charge.cost - charge.limit - 1)
+    return count, 0, last_s, last_n, go_s, go_n
+  end
+  function by.write(state, charge)
     local time = pack('>I5I4', now_s, now_n)
-    local late = first_past(state, state.kept, function(s, n) return before(now_s, now_n, s, n) end)
-    for place = late, state.kept - 1 do redis.call('LSET', state.key, place, time) end
+    local times = {}
+    for place = 1, state.spent do times[place] = time end
+    if state.spent > 0 then redis.call('RPUSH', state.key, unpack(times)) end
+    redis.call('PEXPIRE', state.key, charge.lives)
+    state.kept, state.spent = state.kept + state.spent, 0
   end
-  -- What is a period ago is forgotten.
-  local function counts(s, n)
-    s, n = plus(s, n, charge.period_s, charge.period_n)
-    return before(now_s, now_n, s, n)
+  function by.refund(charge, s, n)
+    redis.call('LREM', charge.key, charge.cost, pack('>I5I4', s, n))
   end
-  if not counts(logged(state, 0)) then
-    local first = first_past(state, state.kept, counts)
-    redis.call('LTRIM', state.key, first, -1)
-    state.kept = state.kept - first
-  end
-end
-function log.fits(state, charge)
-  return state.kept + state.spent + charge.cost <= charge.limit
-end
-function log.spend(state, charge)
-  state.spent = state.spent + charge.cost
-end
-function log.tell(state, charge)
-  local count = state.kept + state.spent
-  -- How long the time at a place still counts.
-  local function counts_for(place)
-    if place < 0 or place >= count then return 0, 0 end
-    local s, n = logged(state, place)
-    return until_time(plus(s, n, charge.period_s, charge.period_n))
-  end
-  local last_s, last_n = counts_for(count - 1)
-  -- The last of those that have to go before the cost has room.
-  local go_s, go_n = counts_for(count + charge.cost - charge.limit - 1)
-  return count, 0, last_s, last_n, go_s, go_n
-end
-function log.write(state, charge)
-  local time = pack('>I5I4', now_s, now_n)
-  local times = {}
-  for place = 1, state.spent do times[place] = time end
-  if state.spent > 0 then redis.call('RPUSH', state.key, unpack(times)) end
-  redis.call('PEXPIRE', state.key, charge.lives)
-  state.kept, state.spent = state.kept + state.spent, 0
-end
-function log.refund(charge, s, n)
-  redis.call('LREM', charge.key, charge.cost, pack('>I5I4', s, n))
+  return by
 end
 
 local ALGORITHMS = { [0] = bucket, fixed, sliding, log }
+local made = {}
+local function algorithm(number)
+  local by = made[number] or ALGORITHMS[number]()
+  made[number] = by
+  return by
+end
 
 local what, known, offered, asked_s, asked_n, at = unpack_from('>Bc8c8I5I4', ARGV[1])
 
@@ -309,7 +327,7 @@ for index = 2, #KEYS do
   local charge = { key = KEYS[index] }
   flags, charge.limit, charge.cost, charge.period_s, charge.period_n, charge.cost_s, charge.cost_n, charge.lives, at =
     unpack_from('>BI4I4I4I4I4I4I6', ARGV[1], at)
-  charge.by = ALGORITHMS[flags % 4]
+  charge.by = algorithm(flags % 4)
   charge.shadow = floor(flags / 4) % 2 == 1
   charge.above = floor(flags / 8) % 2 == 1
   charge.spends = floor(flags / 16) % 2 == 1

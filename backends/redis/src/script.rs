@@ -87,7 +87,8 @@ fn pack(charge: &Charge, into: &mut Vec<u8>) {
     let is_above = cost > quota.limit();
     // Within the time that a bucket fills in, unless it is above the limit, when nobody asks.
     let takes = if is_above { Duration::ZERO } else { quota.interval().saturating_mul(cost) };
-    let flags = number(quota.algorithm)
+    // One that is not counted does not come here.
+    let flags = number(quota.algorithm).unwrap_or_default()
         | if charge.mode == Mode::Shadow { SHADOW } else { 0 }
         | if is_above { ABOVE } else { 0 }
         | if charge.cost > 0 { SPENDS } else { 0 };
@@ -105,19 +106,20 @@ fn pack(charge: &Charge, into: &mut Vec<u8>) {
     into.extend_from_slice(&lives);
 }
 
-/// The algorithm's place in the script's list.
-fn number(algorithm: Algorithm) -> u8 {
-    match algorithm {
+/// The algorithm's place in the script's list; none where the script does not count by it.
+fn number(algorithm: Algorithm) -> Option<u8> {
+    Some(match algorithm {
+        Algorithm::TokenBucket => 0,
         Algorithm::FixedWindow => 1,
         Algorithm::SlidingWindow => 2,
         Algorithm::SlidingLog => 3,
-        _ => 0,
-    }
+        _ => return None,
+    })
 }
 
 /// Whether the script counts by it.
 pub(crate) fn counts(algorithm: Algorithm) -> bool {
-    Algorithm::ALL.contains(&algorithm)
+    number(algorithm).is_some()
 }
 
 impl<'r> Reply<'r> {

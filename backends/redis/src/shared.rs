@@ -13,7 +13,6 @@ use portcullis_core::time::{Clock, Moment};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::error::Undecided;
 use crate::keys::Keys;
 use crate::link::{Link, MOST_WAITING};
 use crate::script::{Epoch, ServerTime};
@@ -100,9 +99,11 @@ impl Shared {
     }
 
     /// A turn to wait for the server; none when too many do.
-    pub(crate) fn turn(self: &Arc<Self>) -> Result<Turn, Undecided> {
-        let turn = (self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING, Turn(Arc::clone(self)));
-        turn.0.then_some(turn.1).ok_or(Undecided::Busy)
+    pub(crate) fn turn(self: &Arc<Self>) -> Option<Turn> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        // Given back when it is dropped, also where it is none.
+        let turn = Turn(Arc::clone(self));
+        (before < MOST_WAITING).then_some(turn)
     }
 
     /// How it is doing now. A recovery that is over ends here.

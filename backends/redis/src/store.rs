@@ -69,8 +69,8 @@ impl RedisStore {
 
     fn ask(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
         let shared = &self.0.shared;
-        let link = shared.link.load_full();
-        let (Some(link), Ok(turn)) = (link, shared.turn()) else { return undecided(shared, Undecided::Busy) };
+        let Some(link) = shared.link.load_full() else { return undecided(shared, Undecided::Lost) };
+        let Some(turn) = shared.turn() else { return undecided(shared, Undecided::Busy) };
         shared.see(charges);
         let (shared, charges) = (Arc::clone(shared), Charges::of(charges));
         Answer::later(async move { decide(&shared, &link, &charges, turn).await })
@@ -153,16 +153,19 @@ fn decide_alone(shared: &Arc<Shared>, charges: &[Charge]) -> Verdict {
         _ => return portcullis_core::limit::Tally::default().verdict(),
     };
     if verdict.admitted {
-        let counted = charges.iter().enumerate().filter(|(index, _)| !verdict.would_refuse.contains(*index));
-        let counted: Vec<_> = counted.map(|(_, charge)| Charge { mode: Mode::Shadow, ..*charge }).collect();
-        count_behind(shared, counted);
+        let is_spent = |(index, charge): &(usize, &Charge)| charge.cost > 0 && !verdict.would_refuse.contains(*index);
+        let spent = charges.iter().enumerate().filter(is_spent);
+        count_behind(shared, spent.map(|(_, charge)| Charge { mode: Mode::Shadow, ..*charge }).collect());
     }
     Verdict { alone: true, ..verdict }
 }
 
 /// Counts in the data what was decided without it. Bounded as requests are; what finds no turn is not counted.
 fn count_behind(shared: &Arc<Shared>, charges: Vec<Charge>) {
-    if let (Some(link), Ok(turn)) = (shared.link.load_full(), shared.turn()) {
+    if charges.is_empty() {
+        return;
+    }
+    if let (Some(link), Some(turn)) = (shared.link.load_full(), shared.turn()) {
         let shared = Arc::clone(shared);
         shared.runtime.clone().spawn(async move {
             drop(within(&shared, &link, &charges, Purpose::Count).await);

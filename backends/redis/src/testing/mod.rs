@@ -14,7 +14,7 @@ mod cluster;
 mod server;
 
 pub use cluster::Cluster;
-pub use server::{Server, Value};
+pub use server::{Server, Value, free_port};
 
 impl Builder {
     /// Takes the time from `clock` instead of from Redis: the script's, and this node's own memory's. Everybody who counts under the

@@ -181,7 +181,10 @@ fn folder() -> TempDir {
 }
 
 /// A port that was free a moment ago, and whose bus of a cluster, 10,000 above, can be free too.
-pub(super) fn free_port() -> u16 {
+///
+/// # Panics
+/// There is none.
+pub fn free_port() -> u16 {
     for _ in 0..1_000 {
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
         match port {

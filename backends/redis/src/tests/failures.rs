@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_core::Answer;
-use portcullis_core::limit::{Algorithm, RateLimitStore};
+use portcullis_core::limit::{Algorithm, Charge, RateLimitStore};
 use portcullis_core::time::Clock;
 use tokio::task::JoinSet;
 
@@ -93,6 +93,55 @@ async fn a_wrong_password_is_said_and_nothing_else_happens() {
     patient(&url("right")).await;
 }
 
+/// What the documentation says that an account needs is enough.
+#[tokio::test]
+async fn an_account_with_no_more_rights_than_it_needs() {
+    let server = Server::on_port(&[]);
+    let rights = "+eval +evalsha +script|load +ping +get +set +del +pexpire +time +llen +lindex +lset +ltrim +rpush +lrem \
+                  +zadd +zrem +zremrangebyscore +zcard";
+    let documented = include_str!("../lib.rs").lines().map(|line| line.trim_start_matches("//! ")).collect::<Vec<_>>();
+    assert!(documented.join(" ").contains(rights), "the documentation says other rights");
+    let mut account = vec!["ACL", "SETUSER", "limits", "on", ">secret", "~portcullis:*"];
+    account.extend(rights.split(' '));
+    server.ask(&account);
+    let store = patient(&format!("redis://limits:secret@127.0.0.1:{}", server.port())).await;
+    for algorithm in Algorithm::ALL {
+        let limit = charge("rights", 1, algorithm, 2);
+        for admitted in [true, true, false] {
+            assert_eq!(store.take(&[limit]).await.unwrap().admitted, admitted, "{algorithm:?}");
+        }
+    }
+    assert_eq!(store.counters().errors, 0);
+}
+
+/// Restarted with its data it goes on where it was: quotas outlive it.
+#[tokio::test]
+async fn a_server_that_is_killed_and_has_kept_its_data() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let store = brisk(&server.url()).await;
+    let limit = charge("kept", 1, Algorithm::FixedWindow, 10);
+    // A busy disk may take longer than a request may wait.
+    while store.counters().decisions < 4 {
+        let _ = store.take(&[limit]).await;
+        until("it is shared", || store.state() == State::Shared).await;
+    }
+    let before = patient(&server.url()).await.take(&[Charge { cost: 0, ..limit }]).await.unwrap().remaining;
+    server.kill();
+    until("it is lost", || is_lost(&store)).await;
+    server.start_again();
+    until("it is found, and has lost nothing", || store.state() == State::Shared).await;
+    let after = patient(&server.url()).await.take(&[Charge { cost: 0, ..limit }]).await.unwrap().remaining;
+    assert_eq!(after, before);
+}
+
+/// Who writes the URL of one server of a cluster is told what to write.
+#[tokio::test]
+async fn a_server_of_a_cluster_is_not_the_only_one() {
+    let server = Server::on_port(&["--cluster-enabled", "yes"]);
+    let error = RedisStore::connect(&server.url()).await.unwrap_err();
+    assert!(error.to_string().contains("redis+cluster://"), "{error}");
+}
+
 #[tokio::test]
 async fn nobody_there() {
     let error = RedisStore::connect("unix:/nowhere/redis.sock").await.unwrap_err();
@@ -150,7 +199,7 @@ async fn a_slow_network() {
     let store = brisk(&proxy.url()).await;
     let limit = charge("slow", 1, Algorithm::FixedWindow, 1_000);
     assert!(store.take(&[limit]).await.unwrap().admitted);
-    proxy.delay(Duration::from_millis(250));
+    proxy.delay(Duration::from_millis(600));
     assert!(store.take(&[limit]).await.is_err());
     assert!(is_lost(&store));
     // It answers, but too late for a request: so it stays lost.
@@ -159,6 +208,12 @@ async fn a_slow_network() {
     assert!(is_lost(&store));
     let timeouts = store.counters().timeouts;
     assert!(timeouts <= 2, "each request pays: {timeouts}");
+    // However many ask, one looks for it.
+    let accepted = proxy.accepted();
+    for _ in 0..20_000 {
+        assert!(store.take(&[limit]).await.is_err());
+    }
+    assert!(proxy.accepted() <= accepted + 50, "a storm: {} connections", proxy.accepted() - accepted);
     proxy.delay(Duration::ZERO);
     until("it is found again", || store.state() == State::Shared).await;
     assert!(store.take(&[limit]).await.unwrap().admitted);

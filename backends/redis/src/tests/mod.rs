@@ -20,6 +20,7 @@ mod failures;
 mod proxy;
 mod recovery;
 mod silent;
+mod tls;
 
 /// What a client with this number is charged under a rule: 1 of so many in an hour.
 fn charge(rule: &str, client: u32, algorithm: Algorithm, count: u32) -> Charge {
@@ -49,9 +50,9 @@ async fn patient(url: &str) -> RedisStore {
     RedisStore::builder(url).unwrap().timeout(Duration::from_secs(10)).connect().await.unwrap()
 }
 
-/// A store whose requests may wait a tenth of a second.
+/// A store whose requests may wait a quarter of a second.
 async fn brisk(url: &str) -> RedisStore {
-    RedisStore::builder(url).unwrap().timeout(Duration::from_millis(100)).connect().await.unwrap()
+    RedisStore::builder(url).unwrap().timeout(Duration::from_millis(250)).connect().await.unwrap()
 }
 
 /// Polls until it has happened.
