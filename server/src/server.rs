@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,6 @@ use crate::listen::unix::SocketFile;
 use crate::listeners::{Bound, Listeners, bind_one};
 use crate::worker::{Command, Worker};
 use portcullis_core::time::Clock;
-use tokio::sync::oneshot::error::TryRecvError;
 
 /// A gateway with its threads and ports. Dropped, it stops at once; see [`Server::shutdown`] for the polite way.
 #[derive(Debug)]
@@ -103,12 +102,10 @@ impl Server {
         let change = listeners.prepare(&settings, count)?;
         let admin = bind_admin(&settings, None)?;
         let gateway = Gateway::with(config, clock, Brought::default()).map_err(StartError::Gateway)?;
-        if let Some(mut settled) = gateway.0.store_settled() {
-            // It is told in any case, and soon. (This may be a thread of a runtime, which must not block on a channel of its own.)
-            while matches!(settled.try_recv(), Err(TryRecvError::Empty)) {
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
+        let (settled, told) = mpsc::channel::<()>();
+        gateway.0.when_store_settled(move || drop(settled));
+        // Dropped soon in any case: that is the word.
+        let _ = told.recv();
         let workers = (0..count).map(|number| Worker::start(&gateway.0, &format!("worker-{number}")));
         let workers = workers.collect::<Result<Vec<_>, _>>().map_err(StartError::Thread)?;
         let admin = admin.map(|bound| Admin::open(&gateway.0, bound)).transpose()?;

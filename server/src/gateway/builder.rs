@@ -11,6 +11,7 @@ use portcullis_core::auth::{KeySource, TokenVerifier};
 use portcullis_core::limit::RateLimitStore;
 use portcullis_core::time::Clock;
 use portcullis_core::upstream::{Snapshot, UpstreamPicker};
+use tokio::sync::oneshot;
 use tower_service::Service;
 
 use super::brought::Brought;
@@ -111,10 +112,10 @@ impl GatewayBuilder {
     /// [`GatewayError`]; a part without its place, or a place without its part, among them.
     pub async fn build(self) -> Result<Gateway, GatewayError> {
         let gateway = Gateway::with(self.config, self.clock, self.brought)?;
-        if let Some(settled) = gateway.0.store_settled() {
-            // It is told in any case, and soon.
-            let _ = settled.await;
-        }
+        let (settled, told) = oneshot::channel::<()>();
+        gateway.0.when_store_settled(move || drop(settled));
+        // Dropped soon in any case: that is the word.
+        let _ = told.await;
         Ok(gateway)
     }
 }

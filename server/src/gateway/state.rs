@@ -14,7 +14,7 @@ use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::Clock;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::store::Store;
 use super::{Brought, Chance, GatewayError};
@@ -304,9 +304,9 @@ impl State {
         Services { clock: &self.clock, local: self.store.local(), store: self.store.asked(), subjects: &self.subjects }
     }
 
-    /// Is told once the store decides, or too late for a start to wait for it; none where it decides at once.
-    pub(crate) fn store_settled(&self) -> Option<oneshot::Receiver<()>> {
-        self.store.settled(&self.background)
+    /// Tells `told` once the store decides, or when it is too late for a start to wait for that; drops it where there is nothing to wait for.
+    pub(crate) fn when_store_settled(&self, told: impl FnOnce() + Send + 'static) {
+        self.store.when_settled(&self.background, told);
     }
 
     /// How a store is doing that nodes share.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use portcullis_core::limit::{MemoryStore, RateLimitStore, Stats};
 use portcullis_core::time::Clock;
-use tokio::sync::oneshot;
 
 use super::{Brought, GatewayError};
 use crate::background::Background;
@@ -51,17 +50,15 @@ impl Store {
         }
     }
 
-    /// Is told once the store decides, or too late for a start to wait for it; none where it decides at once.
-    pub(super) fn settled(&self, background: &Background) -> Option<oneshot::Receiver<()>> {
-        let Self::Shared(shared) = self else { return None };
-        let (settled, told) = oneshot::channel();
+    /// Tells `told` once the store decides, or when it is too late for a start to wait for that; drops it where there is nothing to wait for.
+    pub(super) fn when_settled(&self, background: &Background, told: impl FnOnce() + Send + 'static) {
+        let Self::Shared(shared) = self else { return };
+        let Ok(runtime) = background.handle() else { return };
         let shared = shared.clone();
-        background.handle().ok()?.spawn(async move {
+        runtime.spawn(async move {
             shared.settle().await;
-            // Nobody waits where the start was given up.
-            let _ = settled.send(());
+            told();
         });
-        Some(told)
     }
 
     /// Whom the steps ask.

@@ -44,7 +44,7 @@ fn place(url: &Text, problems: &mut Problems) -> StorePlace {
                 let problem = problem.accepted(
                     "`memory`, `redis://HOST:PORT`, `rediss://…`, `unix:/PATH`, `redis+cluster://A:6379,B:6379`",
                 );
-                let hint = did_you_mean(&url.written, ["memory", IN_CODE].into_iter());
+                let hint = did_you_mean(&url.written, ["memory", IN_CODE]);
                 problems.note(problem.maybe_hint(hint.filter(|_| !url.is_resolved())));
             }
             StorePlace::Redis(Secret::new(other))
