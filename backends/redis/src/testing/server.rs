@@ -180,19 +180,16 @@ fn folder() -> TempDir {
     TempDir::new().unwrap_or_else(|error| panic!("no folder: {error}"))
 }
 
-/// A port that was free a moment ago, and whose bus of a cluster, 10,000 above, can be free too.
+/// A port that was free a moment ago, and whose bus of a cluster, 10,000 above, was too. Both are below those that a system gives to
+/// connections, of which there are many while tests run; drawn, because other tests draw as well.
 ///
 /// # Panics
 /// There is none.
 pub fn free_port() -> u16 {
-    for _ in 0..1_000 {
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-        match port {
-            Ok(address) if address.port() < 55_000 => return address.port(),
-            _ => {}
-        }
-    }
-    panic!("no free port");
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut drawn = (0..1_000).map(|_| rand::random_range(11_000..22_000));
+    let free = drawn.find(|&port| is_free(port) && is_free(port + 10_000));
+    free.unwrap_or_else(|| panic!("no free port"))
 }
 
 fn missing(error: &io::Error) -> ! {
