@@ -146,7 +146,35 @@ impl Server {
     /// # Panics
     /// It does not say.
     pub fn keys(&self) -> Vec<String> {
-        redis::from_redis_value(self.ask(&["KEYS", "*"])).unwrap_or_else(|error| panic!("keys: {error}"))
+        self.texts(&["KEYS", "*"])
+    }
+
+    /// What it answers, as several texts.
+    ///
+    /// # Panics
+    /// It does not answer, or with something else.
+    pub fn texts(&self, command: &[&str]) -> Vec<String> {
+        self.read(command)
+    }
+
+    /// What it answers, as text.
+    ///
+    /// # Panics
+    /// It does not answer, or with what is no text.
+    pub fn text(&self, command: &[&str]) -> String {
+        self.read(command)
+    }
+
+    /// What it answers, as a number.
+    ///
+    /// # Panics
+    /// It does not answer, or with what is no number.
+    pub fn number(&self, command: &[&str]) -> i64 {
+        self.read(command)
+    }
+
+    fn read<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        redis::from_redis_value(self.ask(command)).unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 }
 

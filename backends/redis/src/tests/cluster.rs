@@ -1,11 +1,13 @@
 //! Charges of one request in several places of a cluster, and a server of it that fails.
 
+use std::time::Duration;
+
 use portcullis_core::limit::{Algorithm, Charge, Mode, RateLimitStore};
 
 use super::exact::admitted;
 use super::{brisk, charge, is_lost, patient, until};
-use crate::State;
-use crate::testing::Cluster;
+use crate::testing::{Cluster, Server};
+use crate::{RedisStore, State};
 
 /// A charge of somebody else, kept elsewhere.
 fn elsewhere(than: &Charge, algorithm: Algorithm, count: u32) -> Charge {
@@ -75,6 +77,46 @@ async fn a_server_of_a_cluster_that_hangs() {
     cluster.servers()[2].hang();
     until("it is lost", || is_lost(&store)).await;
     cluster.servers()[2].go_on();
+    until("it is found again", || store.state() == State::Shared).await;
+    for limit in &limits {
+        assert_eq!(store.take(&[*limit]).await.unwrap().remaining, 8);
+    }
+}
+
+/// R10: keys that move to another server are followed there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_move() {
+    let mut cluster = Cluster::start();
+    let store = patient(&cluster.url()).await;
+    let limits: Vec<_> = Algorithm::ALL.map(|algorithm| charge("moves", 1, algorithm, 10)).into();
+    for limit in &limits {
+        assert_eq!(store.take(&[*limit]).await.unwrap().remaining, 9);
+    }
+    for round in 0..2 {
+        if round == 0 {
+            cluster.move_place(&format!("{{{:02x}}}", limits[0].subject.tag()));
+        }
+        for limit in &limits {
+            assert_eq!(store.take(&[*limit]).await.unwrap().remaining, 8 - round);
+        }
+    }
+    assert_eq!((store.counters().errors, store.counters().shares), (0, 0));
+}
+
+/// R10: a server that is gone, and its replica that takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_over() {
+    let mut cluster = Cluster::start();
+    cluster.add_replica(1);
+    let store = RedisStore::builder(&cluster.url()).unwrap().timeout(Duration::from_secs(1)).connect().await.unwrap();
+    let limits: Vec<_> = (0..20).map(|client| charge("over", client, Algorithm::TokenBucket, 10)).collect();
+    for limit in &limits {
+        assert_eq!(store.take(&[*limit]).await.unwrap().remaining, 9);
+    }
+    let has_all = |servers: &[Server]| servers[1].keys().len() == servers[3].keys().len();
+    until("the replica has it", || has_all(cluster.servers())).await;
+    cluster.servers()[1].kill();
+    until("it is lost", || is_lost(&store)).await;
     until("it is found again", || store.state() == State::Shared).await;
     for limit in &limits {
         assert_eq!(store.take(&[*limit]).await.unwrap().remaining, 8);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use portcullis_core::limit::{Algorithm, Charge, Mode, RateLimitStore};
@@ -134,4 +135,55 @@ async fn subjects_are_the_same_for_all() {
     let prefixes: BTreeSet<_> =
         server.keys().into_iter().map(|key| key.split(':').next().unwrap().to_owned()).collect();
     assert_eq!(prefixes, ["portcullis".to_owned()].into());
+}
+
+/// While the server keeps its data nothing that happens to it admits one more: it hangs, is killed and started again, under load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_in_trouble_admits_none_too_many() {
+    const LIMIT: u32 = 3_000;
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut stores = Vec::new();
+    for _ in 0..4 {
+        stores.push(super::brisk(&server.url()).await);
+    }
+    let limit = charge("trouble", 1, Algorithm::SlidingLog, 1_000);
+    let bucket = charge("trouble", 1, Algorithm::TokenBucket, LIMIT);
+    let counted = Arc::new(AtomicU32::new(0));
+    let callers: Vec<_> = (0..64)
+        .map(|caller| {
+            let (store, counted) = (stores[caller % 4].clone(), Arc::clone(&counted));
+            tokio::spawn(async move {
+                // Until the limit is used up. Whoever has no answer asks again: it may have been counted, and was not admitted.
+                loop {
+                    match store.take(&[bucket, Charge { mode: Mode::Shadow, ..limit }]).await {
+                        Ok(verdict) if verdict.admitted => counted.fetch_add(1, Ordering::Relaxed),
+                        Ok(_) => return,
+                        Err(_) => {
+                            tokio::time::sleep(Duration::from_millis(1)).await;
+                            0
+                        }
+                    };
+                }
+            })
+        })
+        .collect();
+    let enough = |part: u32| {
+        let counted = Arc::clone(&counted);
+        move || counted.load(Ordering::Relaxed) >= LIMIT * part / 6
+    };
+    until("a part is admitted", enough(1)).await;
+    server.hang();
+    until("it is lost", || stores.iter().all(super::is_lost)).await;
+    server.go_on();
+    until("more is admitted", enough(2)).await;
+    server.kill();
+    server.start_again();
+    until("more is admitted", enough(3)).await;
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let admitted = counted.load(Ordering::Relaxed);
+    // Less where somebody had no answer and was counted; never more.
+    assert!((LIMIT / 2..=LIMIT).contains(&admitted), "{admitted} of {LIMIT}");
+    assert!(stores.iter().all(|store| store.counters().shares == 0), "no data was lost");
 }
