@@ -669,6 +669,34 @@ fn the_demo_shows_what_it_says() {
     assert_eq!(demo.wait().code(), Some(0));
 }
 
+/// Two gateways, one file, one Redis: one budget.
+#[test]
+fn the_demo_of_a_cluster_shares_one_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = loop {
+        let port = free_port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            break port;
+        }
+    };
+    let mut demo = Running::start(&["demo", "--cluster", "--port", &port.to_string()], folder.path());
+    let token = demo.line("TOKEN=").trim().trim_start_matches("TOKEN=").to_owned();
+    demo.line("Ctrl-C ends the demo");
+    let bearer = format!("authorization: Bearer {token}");
+    let mut clients = [port, port + 1].map(|port| Client::connect(SocketAddr::from(([127, 0, 0, 1], port))));
+    let left: Vec<u64> = (0..10)
+        .map(|turn| {
+            let answer = clients[turn % 2].request("GET", "/users/ada", &[&bearer]).unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.get("x-ratelimit-remaining").unwrap().parse().unwrap()
+        })
+        .collect();
+    // A hundred refill in a minute, so one may come back meanwhile.
+    assert!(left.windows(2).all(|pair| pair[1] <= pair[0]) && left[9] <= 92, "{left:?}");
+    demo.signal("-INT");
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
 /// A verifier with public keys: who signs is said, nothing is fetched, and no token is made that nobody would accept.
 #[test]
 fn public_keys_are_explained_and_not_signed_with() {

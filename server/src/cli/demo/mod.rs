@@ -1,5 +1,6 @@
 //! `portcullis demo`: sample services on loopback, the gateway over `examples/shop.toml`, and what to try.
 
+mod cluster;
 mod services;
 
 use std::net::TcpListener;
@@ -8,10 +9,11 @@ use std::process::ExitCode;
 use portcullis_core::auth::Algorithm;
 use portcullis_core::time::Clock;
 
+use self::cluster::Redis;
 use self::services::Services;
 use super::run::{Serving, serve};
 use super::{FAILED, WRONG, complain, print, say};
-use crate::config::{self, JwtSettings, LoadOptions, VerifierSettings};
+use crate::config::{self, Config, JwtSettings, LoadOptions, VerifierSettings};
 
 /// What the demo runs; an operator can run it too. A link to the one in `examples/`, so that a package of this crate has it.
 const SHOP: &str = include_str!("shop.toml");
@@ -21,15 +23,25 @@ pub(super) struct Args {
     /// The port to listen on
     #[arg(long, default_value_t = 8080)]
     port: u16,
+
+    /// Two gateways that share their limits in a redis-server, which is started for it (or is the one at REDIS_URL)
+    #[arg(long)]
+    cluster: bool,
 }
 
 pub(super) fn demo(args: &Args) -> ExitCode {
-    let listen = format!("127.0.0.1:{}", args.port);
     // Looked at before anything starts, so that the way out is the first thing that is read.
-    if let Err(error) = TcpListener::bind(&listen) {
-        say(&format!("error: cannot listen on {listen}: {error}\n  choose another port:  portcullis demo --port 8090"));
+    if let Err(why) = ports(args) {
+        say(&format!("error: {why}"));
         return ExitCode::from(WRONG);
     }
+    let redis = match redis(args) {
+        Ok(redis) => redis,
+        Err(why) => {
+            say(&format!("error: {why}"));
+            return ExitCode::from(FAILED);
+        }
+    };
     let services = match Services::bind() {
         Ok(services) => services,
         Err(error) => {
@@ -37,36 +49,75 @@ pub(super) fn demo(args: &Args) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let environment = |name: &str| match name {
-        "LISTEN" => Some(listen.clone()),
-        name => services.url(name).or_else(|| super::environment(name)),
+    let read = |number| {
+        let environment = |name: &str| match (name, &redis) {
+            ("LISTEN", _) => Some(address(args, number)),
+            ("REDIS_URL", Some(redis)) => Some(redis.url()),
+            // One gateway needs none, whatever stands in the environment.
+            ("REDIS_URL", None) if !args.cluster => None,
+            (name, _) => services.url(name).or_else(|| super::environment(name)),
+        };
+        config::from_text_with("examples/shop.toml", SHOP, &environment, LoadOptions::default())
     };
-    let config = match config::from_text_with("examples/shop.toml", SHOP, &environment, LoadOptions::default()) {
-        Ok(config) => config,
-        Err(report) => {
+    let (config, other) = match (read(0), read(1)) {
+        (Ok(config), Ok(other)) => (config, other),
+        (Err(report), _) | (_, Err(report)) => {
             complain(&report);
             return ExitCode::from(WRONG);
         }
     };
-    // The services sign with what the gateway checks with: the file's own secret, so that `token` and `explain` on the
-    // file agree with the demo.
-    let secret = config
-        .verifiers
-        .iter()
-        .find_map(VerifierSettings::jwt)
-        .and_then(JwtSettings::secret)
-        .map(|secret| secret.reveal().to_owned())
-        .unwrap_or_default();
+    let secret = secret(&config);
     let token = services::token(&secret, "ada", "customer", &Clock::system());
     if let Err(error) = services.serve(secret) {
         say(&format!("error: cannot start the sample services: {error}"));
         return ExitCode::from(FAILED);
     }
-    serve(config, Serving { file: None, watch: false }, |server| {
-        if let Some(address) = server.addresses().first() {
-            print(&lesson(&format!("http://{address}"), &token, &command()));
+    let mut beside = None;
+    let ended = serve(config, Serving { file: None, watch: false }, |server| {
+        let Some(first) = server.addresses().first().map(|first| format!("http://{first}")) else { return };
+        if !args.cluster {
+            return print(&lesson(&first, &token, &command()));
+        }
+        match cluster::second(other) {
+            Ok(second) => {
+                let address = second.addresses().first().map(|second| format!("http://{second}")).unwrap_or_default();
+                print(&cluster::lesson(&first, &address, &token, redis.as_ref().map(Redis::pid)));
+                beside = Some(second);
+            }
+            Err(error) => say(&format!("error: the second gateway does not start: {error}")),
+        }
+    });
+    drop(beside);
+    ended
+}
+
+/// The services sign with what the gateway checks with: the file's own secret, so that `token` and `explain` on the file agree with the
+/// demo.
+fn secret(config: &Config) -> String {
+    let secret = config.verifiers.iter().find_map(VerifierSettings::jwt).and_then(JwtSettings::secret);
+    secret.map(|secret| secret.reveal().to_owned()).unwrap_or_default()
+}
+
+/// Where the gateway with this number listens.
+fn address(args: &Args, number: u16) -> String {
+    format!("127.0.0.1:{}", args.port.saturating_add(number))
+}
+
+/// Whether the gateways can listen.
+fn ports(args: &Args) -> Result<(), String> {
+    let gateways = if args.cluster { 2 } else { 1 };
+    (0..gateways).map(|number| address(args, number)).try_for_each(|listen| match TcpListener::bind(&listen) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(format!("cannot listen on {listen}: {error}\n  choose another port:  portcullis demo --port 8090"))
         }
     })
+}
+
+/// A Redis of the demo's own, where it needs one.
+fn redis(args: &Args) -> Result<Option<Redis>, String> {
+    let is_there = super::environment("REDIS_URL").is_some_and(|url| !url.is_empty());
+    if args.cluster && !is_there { Redis::start().map(Some) } else { Ok(None) }
 }
 
 /// How this program was called, so that what is printed can be pasted.
