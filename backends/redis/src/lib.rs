@@ -87,7 +87,7 @@ mod tls;
 mod url;
 
 pub use builder::Builder;
-pub use error::{OpenError, Undecided};
+pub use error::{OpenError, Refusal, Undecided};
 pub use state::{Counters, State};
 pub use store::RedisStore;
 pub use url::{StoreUrl, UrlError};
