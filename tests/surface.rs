@@ -87,9 +87,9 @@ fn types_of_the_key_source_can_do_what_they_should() {
 
 #[test]
 fn types_of_the_redis_store_can_do_what_they_should() {
-    use portcullis_redis::{Builder, Counters, OpenError, RedisStore, State, StoreUrl, Undecided, UrlError};
+    use portcullis_redis::{Builder, Counters, OpenError, RedisStore, Refusal, State, StoreUrl, Undecided, UrlError};
 
-    cloned::<(Builder, Counters, RedisStore, State, StoreUrl, UrlError)>();
+    cloned::<(Builder, Counters, RedisStore, Refusal, State, StoreUrl, UrlError)>();
     shared::<(OpenError, Undecided)>();
 }
 

@@ -36,7 +36,7 @@ pub enum Undecided {
     /// The server was lost, and is being looked for; or was never found yet.
     Lost,
     /// The server refused to count, or the connection broke.
-    Redis(RedisError),
+    Redis(Refusal),
     /// The server answered what is no answer to what was asked.
     Reply,
     /// An algorithm that is not counted here.
@@ -45,12 +45,16 @@ pub enum Undecided {
     Waited(Duration),
 }
 
+/// What a server refused with, or how the connection broke. It is for the log; there is nothing in it to act on.
+#[derive(Clone, Debug)]
+pub struct Refusal(RedisError);
+
 impl Undecided {
     /// Whether the server is lost with it, and not only this request's decision.
     pub(crate) fn is_loss(&self) -> bool {
         match self {
             Self::Busy | Self::InCluster | Self::Lost | Self::Reply | Self::Unknown => false,
-            Self::Redis(error) => is_loss(error),
+            Self::Redis(Refusal(error)) => is_loss(error),
             Self::Waited(_) => true,
         }
     }
@@ -103,7 +107,7 @@ impl fmt::Display for Undecided {
                 f.write_str("this is a server of a Redis Cluster: write \"redis+cluster://host:port\" instead of \"redis://host:port\"")
             }
             Self::Lost => f.write_str("Redis is lost"),
-            Self::Redis(error) => error.fmt(f),
+            Self::Redis(Refusal(error)) => error.fmt(f),
             Self::Reply => f.write_str("Redis answered what is no answer to the script"),
             Self::Unknown => f.write_str("the limit's algorithm is not counted here"),
             Self::Waited(time) => write!(f, "Redis did not answer within {time:?}"),
@@ -115,6 +119,6 @@ impl std::error::Error for Undecided {}
 
 impl From<RedisError> for Undecided {
     fn from(error: RedisError) -> Self {
-        Self::Redis(error)
+        Self::Redis(Refusal(error))
     }
 }

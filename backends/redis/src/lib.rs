@@ -42,6 +42,7 @@
 //! `SUBJECT` is a keyed hash: no value of a request is stored. `TAG` is two digits of it that are
 //! [the same](portcullis_core::subject::Subject::tag) for a client under every rule. Every key is given its end in the step that
 //! writes it. A bucket or a window takes some 165 bytes of Redis's memory, a log 11 more for each request that it remembers.
+//! So it needs as much as there are clients in the longest window of a limit that counts strangers.
 //!
 //! What Redis needs: no eviction of keys (`maxmemory-policy noeviction`), or it forgets who is limited; `appendonly yes` where quotas
 //! have to outlive it (of what is restored from an older snapshot nobody knows what it lacks); an account with a password and no more
@@ -87,7 +88,7 @@ mod tls;
 mod url;
 
 pub use builder::Builder;
-pub use error::{OpenError, Undecided};
+pub use error::{OpenError, Refusal, Undecided};
 pub use state::{Counters, State};
 pub use store::RedisStore;
 pub use url::{StoreUrl, UrlError};

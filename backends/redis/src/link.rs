@@ -171,7 +171,7 @@ async fn server(
 }
 
 fn broken(error: io::Error) -> Undecided {
-    Undecided::Redis(error.into())
+    Undecided::from(redis::RedisError::from(error))
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {

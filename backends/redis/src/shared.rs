@@ -138,9 +138,14 @@ impl Shared {
             return;
         }
         let until = Moment::from_nanos(self.recovers.load(Ordering::Relaxed));
-        let next = if until > self.clock.now() { State::Recovering { until } } else { State::Shared };
-        if self.state.change(state, next) {
-            tracing::info!(store = %self.url, nodes = self.nodes(), state = ?next, "Redis answers: it counts the limits");
+        let left = until.since(self.clock.now());
+        let next = if left.is_zero() { State::Shared } else { State::Recovering { until } };
+        if !self.state.change(state, next) {
+            return;
+        }
+        match next {
+            State::Recovering { .. } => self.say_lost(left),
+            _ => tracing::info!(store = %self.url, nodes = self.nodes(), "Redis answers: it decides the limits"),
         }
     }
 
@@ -184,7 +189,12 @@ impl Shared {
         if self.url.is_cluster() && self.recovers.load(Ordering::Relaxed) > self.clock.now().as_nanos() {
             return;
         }
+        // What only nodes know is offered again.
+        self.wake.notify_one();
         let longest = Duration::from_nanos(self.longest.load(Ordering::Relaxed)).min(LONGEST_RECOVERY);
+        if longest.is_zero() {
+            return; // it was asked for nothing yet
+        }
         let until = self.clock.now() + longest;
         self.recovers.fetch_max(until.as_nanos(), Ordering::Relaxed);
         let state = self.state.load();
@@ -193,10 +203,13 @@ impl Shared {
             && self.state.change(state, State::Recovering { until })
             && is_first
         {
-            tracing::warn!(store = %self.url, recovers_in = ?longest, "Redis has lost the data of limits: this node goes on with its share");
+            self.say_lost(longest);
         }
-        // What only nodes know is offered again.
-        self.wake.notify_one();
+    }
+
+    fn say_lost(&self, left: Duration) {
+        let (store, nodes) = (&self.url, self.nodes());
+        tracing::warn!(%store, nodes, recovers_in = ?left, "Redis has lost the data of limits: this node goes on with its share");
     }
 
     /// Remembers how long these limits could matter.
