@@ -93,6 +93,26 @@ fn without_redis_each_node_has_its_share_and_nobody_is_reset() {
     assert_eq!(admitted(&nodes[1], "ada", 20), 0);
 }
 
+/// The same for a bucket, whose share fills more slowly: what a node has let through of the whole it has no more of its share.
+#[test]
+fn what_was_spent_of_a_bucket_is_spent_of_its_share() {
+    let redis = Server::start();
+    let text = text(&redis.url(), "10/day").replace("fixed-window", "token-bucket");
+    let nodes: Vec<_> = (0..2).map(|_| Gateway::start(&text)).collect();
+    eventually("they know of each other", || {
+        nodes.iter().all(|node| node.metric("portcullis_store_nodes") == Some(2.0))
+    });
+    assert_eq!(admitted(&nodes[0], "ada", 4), 4);
+    redis.hang();
+    for node in &nodes {
+        eventually("it is lost", || {
+            status(node, "somebody");
+            state(node, "lost")
+        });
+    }
+    assert_eq!((admitted(&nodes[0], "ada", 10), admitted(&nodes[1], "ada", 10)), (1, 5));
+}
+
 /// What a limit says of a store that does not decide holds for a gateway that never reached it, too; and it comes into use when it is there.
 #[test]
 fn a_gateway_starts_without_redis() {

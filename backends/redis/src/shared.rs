@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use portcullis_core::limit::{Charge, MemoryStore, Mode, RateLimitStore, Verdict};
+use portcullis_core::limit::{Algorithm, Charge, MemoryStore, Mode, RateLimitStore, Verdict};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::{Clock, Moment};
 use tokio::runtime::Handle;
@@ -225,8 +225,12 @@ impl Shared {
     pub(crate) fn remember(&self, charges: &[Charge], verdict: &Verdict) {
         for (index, charge) in charges.iter().enumerate() {
             if charge.cost > 0 && !verdict.would_refuse.contains(index) {
+                // What is in a bucket is told by the time until it is full, and a share of it fills more slowly: what was spent of
+                // the whole would be less of the share. Windows and logs tell what was spent.
+                let is_bucket = charge.quota.algorithm == Algorithm::TokenBucket;
+                let charge = if is_bucket { charge.share(self.nodes()) } else { *charge };
                 // Memory answers now, and a charge in the shadow is never refused.
-                drop(self.local.take(&[Charge { mode: Mode::Shadow, ..*charge }]));
+                drop(self.local.take(&[Charge { mode: Mode::Shadow, ..charge }]));
             }
         }
     }
