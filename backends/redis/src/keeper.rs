@@ -7,6 +7,7 @@ use rustls::ClientConfig;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use crate::absence::make_up;
 use crate::error::Undecided;
 use crate::link::Link;
 use crate::shared::Shared;
@@ -92,7 +93,7 @@ impl Keeper {
             sleep(rest(self.failures, rand::random())).await;
             match timeout(ATTEMPT + self.shared.timeout, self.connect()).await {
                 Ok(Ok(link)) => {
-                    self.found(&link);
+                    self.found(&link).await;
                     self.stay(&link).await;
                     self.failures = if self.beats < CALM { self.failures.saturating_add(1) } else { 0 };
                 }
@@ -111,18 +112,25 @@ impl Keeper {
         Ok(Arc::new(link))
     }
 
-    fn found(&mut self, link: &Arc<Link>) {
+    async fn found(&mut self, link: &Arc<Link>) {
         let is_first = self.shared.link.swap(Some(Arc::clone(link))).is_none();
         if !is_first {
             count(&self.shared.counts.reconnects);
         }
         self.beats = 0;
         self.said.clear();
-        self.shared.regain();
+        self.regain(link).await;
         if let Some(first) = self.first.take() {
             // Nobody waits where the store was only opened.
             let _ = first.send(None);
         }
+    }
+
+    /// The server decides again. First it hears what was admitted without it, and then what was meanwhile.
+    async fn regain(&self, link: &Arc<Link>) {
+        make_up(&self.shared, link).await;
+        self.shared.regain();
+        make_up(&self.shared, link).await;
     }
 
     fn fail(&mut self, why: &str) {
@@ -154,7 +162,7 @@ impl Keeper {
                         return;
                     }
                     self.beats = 0;
-                    self.shared.regain();
+                    self.regain(link).await;
                 }
                 Ok(Ok(())) => {
                     self.beats = self.beats.saturating_add(1);

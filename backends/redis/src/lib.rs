@@ -18,7 +18,9 @@
 //!   one that did, or a sign of life that did not come, makes it [`State::Lost`], once and for all; from then on nobody waits: each
 //!   request has an error at once, and what follows is the caller's policy
 //!   ([`OnFailure`](portcullis_core::limit::OnFailure)). One task looks for Redis, one attempt at a time, whatever the traffic, and
-//!   finds it within two seconds of its return. Then Redis decides again, where it was: nobody is reset.
+//!   finds it within two seconds of its return. What was admitted meanwhile is counted there
+//!   ([`admitted_without`](portcullis_core::limit::RateLimitStore::admitted_without), of 10,000 clients), and Redis decides again, where it
+//!   was: nobody is reset, and nothing is admitted twice.
 //! - **An answer that is an error** (a full memory, a missing right) is an error of that request; Redis is not lost with it.
 //! - **Redis has lost its data** (it started empty, it was flushed): the first request sees it, because the script reads the name of the
 //!   data ([keys](#keys)). A node that had counted in other data is [`State::Recovering`]: it decides by its share, which is the
@@ -68,6 +70,7 @@
 //!
 //! `testing`: a store whose time a test moves, and `redis-server` processes to try it on.
 
+mod absence;
 mod beat;
 mod builder;
 mod error;

@@ -13,6 +13,7 @@ use portcullis_core::time::{Clock, Moment};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::absence::Absence;
 use crate::keys::Keys;
 use crate::link::{Link, MOST_WAITING};
 use crate::script::{Epoch, ServerTime};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     epochs: Box<[AtomicU64; 256]>,
     /// What was admitted for this node.
     pub(crate) local: MemoryStore,
+    /// What was admitted for this node while the server was lost.
+    pub(crate) absence: Absence,
     /// The longest time in which any limit that was asked for becomes whole, in nanoseconds.
     longest: AtomicU64,
     /// Until when lost data is recovered, in nanoseconds; outlives a loss of the connection.
@@ -75,6 +78,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             local: MemoryStore::with(parts.clock.clone(), MemoryStore::DEFAULT_CAPACITY),
+            absence: Absence::new(parts.clock.clone()),
             clock: parts.clock,
             hand: parts.hand,
             keys: Keys::new(&parts.prefix),

@@ -206,6 +206,13 @@ impl RateLimitStore for RedisStore {
     fn local(&self) -> Option<&MemoryStore> {
         Some(&self.0.shared.local)
     }
+
+    /// Counted in Redis when it is back. Before it was ever there nobody knows what it hashes subjects under.
+    fn admitted_without(&self, charges: &[Charge]) {
+        if self.0.shared.subjects.load().is_some() {
+            self.0.shared.absence.note(charges);
+        }
+    }
 }
 
 impl fmt::Debug for RedisStore {

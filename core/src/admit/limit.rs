@@ -91,8 +91,14 @@ fn without_store(limits: &Limits, facts: &Facts<'_>, services: Services<'_>) -> 
     let (places, rules): (Vec<usize>, Vec<&Arc<Rule>>) = limits.rules.iter().enumerate().filter(shared).unzip();
     let Some(local) = local.filter(|_| !rules.is_empty()) else { return Ok(None) };
     let (nodes, subjects) = (services.store.nodes(), services.subject_key());
-    let charges: Vec<Charge> = rules.iter().map(|rule| rule.charge(&subjects, facts).share(nodes)).collect();
-    let verdict = local.decide(&charges);
+    let charges: Vec<Charge> = rules.iter().map(|rule| rule.charge(&subjects, facts)).collect();
+    let shares: Vec<Charge> = charges.iter().map(|charge| charge.share(nodes)).collect();
+    let verdict = local.decide(&shares);
+    if verdict.admitted {
+        let held = charges.iter().enumerate().filter(|(index, _)| !verdict.would_refuse.contains(*index));
+        let held: Vec<Charge> = held.map(|(_, charge)| *charge).collect();
+        services.store.admitted_without(&held);
+    }
     // It was said of some of the limits, and is read as said of all.
     let place = |index: usize| places.get(index).copied().unwrap_or(usize::MAX);
     let would_refuse = verdict.would_refuse.indices().fold(ChargeSet::EMPTY, |set, index| set.with(place(index)));

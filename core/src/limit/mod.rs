@@ -90,6 +90,10 @@ pub trait RateLimitStore: Send + Sync + 'static {
     fn local(&self) -> Option<&MemoryStore> {
         None
     }
+
+    /// Is told what was admitted in its absence: charges, as they are without any share, that it did not decide and its
+    /// [`local`](Self::local) memory held. A store that others count in may make up for that when it decides again. Nothing by default.
+    fn admitted_without(&self, _charges: &[Charge]) {}
 }
 
 /// A shared store is a store.
@@ -108,6 +112,10 @@ impl<S: RateLimitStore + ?Sized> RateLimitStore for Arc<S> {
 
     fn local(&self) -> Option<&MemoryStore> {
         (**self).local()
+    }
+
+    fn admitted_without(&self, charges: &[Charge]) {
+        (**self).admitted_without(charges);
     }
 }
 

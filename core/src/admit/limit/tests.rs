@@ -22,6 +22,8 @@ struct Cluster {
     local: Option<MemoryStore>,
     /// Once it has learnt it.
     subjects: Mutex<Option<SubjectKey>>,
+    /// What was admitted without it: how much, of how much.
+    without: Mutex<Vec<(u32, u32)>>,
 }
 
 impl RateLimitStore for Cluster {
@@ -43,6 +45,11 @@ impl RateLimitStore for Cluster {
 
     fn local(&self) -> Option<&MemoryStore> {
         self.local.as_ref()
+    }
+
+    fn admitted_without(&self, charges: &[Charge]) {
+        let told = charges.iter().map(|charge| (charge.cost, charge.quota.count.get()));
+        self.without.lock().unwrap().extend(told);
     }
 }
 
@@ -68,6 +75,7 @@ impl Node {
                 nodes: NonZeroU32::new(nodes).unwrap(),
                 local: None,
                 subjects: Mutex::default(),
+                without: Mutex::default(),
             },
             clock,
             subjects: SubjectKey::random(),
@@ -205,4 +213,19 @@ fn the_key_of_subjects_is_asked_for_each_request() {
         *node.store.subjects.lock().unwrap() = Some(SubjectKey::from_bytes(key));
         assert_eq!(node.admits(&limits), 1);
     }
+}
+
+/// A store hears of what was admitted without it, and of nothing else.
+#[test]
+fn what_is_admitted_without_the_store_is_told_to_it() {
+    let node = Node::alone_of(2);
+    let rules = [
+        rule("share", "4/min", OnFailure::Share),
+        rule("dear", "8/min", OnFailure::Share).costing(2),
+        rule("allow", "1/min", OnFailure::Allow),
+        rule("shadow", "2/min", OnFailure::Share).mode(Mode::Shadow),
+    ];
+    assert_eq!(node.admits(&limits(rules)), 2);
+    // Of the shadow one only what holds, and all of them as they are without a share.
+    assert_eq!(*node.store.without.lock().unwrap(), [(1, 4), (2, 8), (1, 2), (1, 4), (2, 8)]);
 }
