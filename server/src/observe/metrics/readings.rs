@@ -88,6 +88,7 @@ pub(crate) struct StoreReading {
 
 /// How a store is doing that several nodes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "no store is lost that is not built"))]
 pub(crate) enum StoreState {
     /// It was never there yet.
     Connecting,
