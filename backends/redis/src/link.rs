@@ -50,7 +50,7 @@ pub(crate) struct Link {
 enum Connection {
     Cluster(ClusterConnection),
     /// And the task that reads and writes, which ends with it.
-    Server(MultiplexedConnection, #[expect(dead_code, reason = "held until it is dropped")] Driver),
+    Server(MultiplexedConnection, Driver),
 }
 
 struct Driver(AbortHandle);
@@ -113,6 +113,11 @@ impl Link {
         info.arg("cluster");
         let Ok(Value::BulkString(text)) = self.ask(&info).await else { return false };
         text.split(|byte| byte.is_ascii_whitespace()).any(|line| line == b"cluster_enabled:1")
+    }
+
+    /// Whether its server, or its runtime, has left it. A cluster's goes on with those servers that are there.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(&self.connection, Connection::Server(_, Driver(driver)) if driver.is_finished())
     }
 
     pub(crate) fn is_cluster(&self) -> bool {

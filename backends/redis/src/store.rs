@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::builder::Builder;
 use crate::error::{OpenError, Undecided};
 use crate::link::Link;
+use crate::near;
 use crate::script;
 use crate::shared::{Shared, Turn};
 use crate::state::{Counters, State, count};
@@ -69,7 +70,7 @@ impl RedisStore {
 
     fn ask(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
         let shared = &self.0.shared;
-        let Some(link) = shared.link.load_full() else { return undecided(shared, Undecided::Lost) };
+        let Some(link) = near::link(shared) else { return undecided(shared, Undecided::Lost) };
         let Some(turn) = shared.turn() else { return undecided(shared, Undecided::Busy) };
         shared.see(charges);
         let (shared, charges) = (Arc::clone(shared), Charges::of(charges));
