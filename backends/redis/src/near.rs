@@ -34,6 +34,12 @@ impl Near {
         self.0.load().iter().filter_map(|place| place.link.get()).any(|known| Arc::ptr_eq(known, link))
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.load().iter().filter(|place| place.link.get().is_some_and(|link| !link.has_ended())).count()
+    }
+
     /// Forgets all. Those that are being made now are not used either.
     pub(crate) fn clear(&self) {
         self.0.store(Arc::default());
