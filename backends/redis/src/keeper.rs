@@ -52,10 +52,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        first: oneshot::Sender<Option<String>>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, first: oneshot::Sender<Option<String>>) -> Self {
         Self {
             shared,
             first: Some(first),

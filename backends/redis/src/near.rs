@@ -61,9 +61,7 @@ impl Near {
     }
 
     fn remove(&self, link: &Arc<OnceLock<Arc<Link>>>) {
-        self.0.rcu(|places| {
-            places.iter().filter(|place| !Arc::ptr_eq(&place.link, link)).cloned().collect::<Vec<_>>()
-        });
+        self.0.rcu(|places| places.iter().filter(|place| !Arc::ptr_eq(&place.link, link)).cloned().collect::<Vec<_>>());
     }
 }
 
