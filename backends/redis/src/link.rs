@@ -145,7 +145,8 @@ impl Link {
         };
         let answer = match self.ask(&command("EVALSHA", &self.sha)).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.ask(&command("EVAL", script::SOURCE)).await
+                // Boxed: hardly a request comes here.
+                Box::pin(self.ask(&command("EVAL", script::SOURCE))).await
             }
             answer => answer,
         };

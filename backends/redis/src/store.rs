@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 
 use portcullis_core::Answer;
@@ -128,7 +129,8 @@ async fn within(
     charges: &[Charge],
     purpose: Purpose,
 ) -> Result<Taken, Undecided> {
-    let taken = match tokio::time::timeout(shared.timeout, take::take(shared, link, charges, purpose)).await {
+    let asking = pin!(take::take(shared, link, charges, purpose));
+    let taken = match tokio::time::timeout(shared.timeout, asking).await {
         Ok(taken) => taken,
         Err(_elapsed) => {
             count(&shared.counts.timeouts);
