@@ -8,6 +8,7 @@ use redis::{Cmd, Value};
 
 use crate::error::Undecided;
 use crate::keeper::Keeper;
+use crate::lease::Beat;
 use crate::link::Link;
 use crate::shared::Shared;
 
@@ -26,16 +27,21 @@ else
 end
 return value";
 
-/// Says that a node is here and counts those that said so in the last seconds: KEYS[1], ARGV the node, how many seconds, and how
-/// long the list lives in milliseconds. What the list says of a time to come is of a clock that was set back.
+/// Says that a node is here, counts those that said so in the last seconds, and finds the smallest count of nodes that any of them keeps
+/// to: KEYS[1], ARGV the node, how many seconds, how long the list lives in milliseconds, and what this node keeps to. The second before
+/// this one is the whole part of a score, so that none is of a time to come; what it keeps to is the fraction, in 2^-20: 51 bits in all.
+/// What the list says of a time to come is of a clock that was set back.
 const HERE: &str = "\
 local time = redis.call('TIME')
 local now = tonumber(time[1])
-redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZADD', KEYS[1], string.format('%.17g', now - 1 + ARGV[4] / 1048576), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return redis.call('ZCARD', KEYS[1])";
+local nodes = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local least = 1
+for place = 2, #nodes, 2 do least = math.min(least, nodes[place] % 1) end
+return { #nodes / 2, least * 1048576 }";
 
 /// How many seconds a node may be silent and still counts.
 const SILENT_SECS: u32 = 4;
@@ -48,9 +54,16 @@ impl Keeper {
     /// One sign of life: this node's, and the server's.
     pub(crate) async fn beat(&mut self, link: &Link) -> Result<(), Undecided> {
         let mut here = script(HERE, &self.shared.keys.nodes());
-        here.arg(&self.node).arg(SILENT_SECS).arg(NODES_LIVE_MS);
-        if let Value::Int(nodes) = link.ask(&here).await? {
+        let leases = &self.shared.leases;
+        here.arg(&self.node).arg(SILENT_SECS).arg(NODES_LIVE_MS).arg(leases.settled());
+        let sent = self.shared.clock.now();
+        if let Value::Array(said) = link.ask(&here).await?
+            && let [Value::Int(nodes), Value::Int(settled)] = *said
+        {
             self.believe(u32::try_from(nodes).unwrap_or(1).max(1));
+            let (nodes, settled) = (self.shared.nodes(), u32::try_from(settled).unwrap_or_default());
+            let until = self.members.hear(Beat { sent, nodes, settled });
+            self.shared.leases.hear(nodes, until);
         }
         self.adopt_subjects(link).await?;
         self.adopt_epoch(link).await?;

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::absence::make_up;
 use crate::error::Undecided;
+use crate::lease::{Members, banker};
 use crate::link::Link;
 use crate::shared::Shared;
 use crate::state::{State, count};
@@ -49,6 +50,8 @@ pub(crate) struct Keeper {
     said: String,
     /// In a cluster: whose epoch is looked at next.
     pub(crate) tag: u8,
+    /// What it knows of the other nodes.
+    pub(crate) members: Members,
 }
 
 impl Keeper {
@@ -62,6 +65,7 @@ impl Keeper {
             fewer: 0,
             said: String::new(),
             tag: 0,
+            members: Members::default(),
         }
     }
 
@@ -71,13 +75,19 @@ impl Keeper {
         tokio::select! {
             _ = &mut closed => {}
             () = self.keep() => {}
+            () = banker::run(&shared) => {}
         }
         // Whoever was lost will be noticed in seconds; who leaves says so.
         let link = shared.link.swap(None);
         if let Some(link) = link.filter(|_| matches!(shared.state(), State::Shared | State::Recovering { .. })) {
             let mut leave = redis::cmd("ZREM");
             leave.arg(shared.keys.nodes()).arg(&self.node);
-            drop(timeout(LEAVING, link.ask(&leave)).await);
+            let leaving = async {
+                // First what it holds: from then on the others may have its part.
+                banker::close(&shared, &link).await;
+                link.ask(&leave).await
+            };
+            drop(timeout(LEAVING, leaving).await);
         }
     }
 

@@ -92,7 +92,8 @@ mod tests {
             algorithm: Algorithm::FixedWindow,
         };
         let rule = RuleId::of("per-user");
-        let charge = Charge { rule, subject: Subject::overflow(rule), quota, cost: 1, mode: Mode::Enforce };
+        let charge =
+            Charge { rule, subject: Subject::overflow(rule), quota, cost: 1, mode: Mode::Enforce, overshoot: 0 };
         let keys = Keys::new("shop");
         let text = |key: Vec<u8>| String::from_utf8(key).unwrap();
         assert_eq!(text(keys.charge(&charge)), "shop:{00}:00000000000000000193ad4ba1d672abf");

@@ -50,7 +50,7 @@
 //! have to outlive it (of what is restored from an older snapshot nobody knows what it lacks); an account with a password and no more
 //! rights than these: `~PREFIX:*` and
 //! `+eval +evalsha +script|load +ping +get +set +del +pexpire +time +llen +lindex +lset +ltrim +rpush +lrem
-//! +zadd +zrem +zremrangebyscore +zcard`.
+//! +zadd +zrem +zremrangebyscore +zrange`.
 //!
 //! # In a cluster
 //!
@@ -76,6 +76,7 @@ mod builder;
 mod error;
 mod keeper;
 mod keys;
+mod lease;
 mod link;
 mod near;
 mod script;

@@ -11,7 +11,7 @@
 local BILLION = 1000000000
 local EPOCH_LIVES = 34560000000 -- 400 days in milliseconds: longer than any period
 local UNKNOWN = string.rep('\0', 8)
-local TAKE, REFUND = 0, 1
+local TAKE, REFUND, ORDER = 0, 1, 2
 local floor, pack, unpack_from = math.floor, struct.pack, struct.unpack
 
 local function plus(s, n, s2, n2)
@@ -361,7 +361,61 @@ for index = 2, #KEYS do
   charge.shadow = floor(flags / 4) % 2 == 1
   charge.above = floor(flags / 8) % 2 == 1
   charge.spends = floor(flags / 16) % 2 == 1
+  if what == ORDER then
+    charge.back = floor(flags / 32) % 2 == 1
+    charge.at_s, charge.at_n, at = unpack_from('>I5I4', ARGV[1], at)
+  end
   charges[index - 1] = charge
+end
+
+-- Orders: of each charge as much as there is, or what goes back. Unlike charges they do not depend on each other.
+if what == ORDER then
+  -- How long a count of (s, n) is, for counts of 32 bits: in halves of 16 bits, so that every product is exact.
+  local function times(count, s, n)
+    local high, low = floor(count / 65536), count % 65536
+    local rest = high * n % BILLION * 65536 + low * n
+    return count * s + floor(high * n / BILLION) * 65536 + floor(rest / BILLION), rest % BILLION
+  end
+  local function fits(state, charge, count)
+    charge.cost, charge.cost_s, charge.cost_n = count, times(count, charge.one_s, charge.one_n)
+    return charge.by.fits(state, charge)
+  end
+  -- The most that has room, of this many: found by halves where it is not all.
+  local function most(state, charge, count)
+    if fits(state, charge, count) then return count end
+    local low, high = 0, count
+    while high - low > 1 do
+      local middle = floor((low + high) / 2)
+      if fits(state, charge, middle) then low = middle else high = middle end
+    end
+    return low
+  end
+
+  local reply = { epoch, pack('>I5I4', now_s, now_n) }
+  for _, charge in ipairs(charges) do
+    local by, asked, given = charge.by, charge.cost, 0
+    charge.one_s, charge.one_n = charge.cost_s, charge.cost_n
+    if charge.back then
+      charge.cost_s, charge.cost_n = times(asked, charge.one_s, charge.one_n)
+      -- Without a time: whenever it was taken.
+      if charge.at_s == 0 then charge.at_s, charge.at_n = now_s, now_n end
+      by.refund(charge, charge.at_s, charge.at_n)
+    end
+    local state = by.read(charge.key)
+    by.settle(state, charge)
+    if not charge.back then
+      given = most(state, charge, asked)
+      if given > 0 then
+        fits(state, charge, given)
+        by.spend(state, charge)
+      end
+      if given > 0 or state.moved then by.write(state, charge) end
+    end
+    -- Whether one more has room, and how long that takes.
+    local more = fits(state, charge, 1)
+    reply[#reply + 1] = string.char(more and 3 or 1) .. pack('>I4I4I4I4I4I4', by.tell(state, charge)) .. pack('>I4', given)
+  end
+  return table.concat(reply)
 end
 
 if what == REFUND then

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use portcullis_core::limit::{Algorithm, Charge, Mode};
+use portcullis_core::limit::{Algorithm, Charge, Mode, Quota};
 
+use crate::lease::Order;
 use crate::standing::Told;
 
 /// What runs on the server.
@@ -21,6 +22,9 @@ const LONGER: Duration = Duration::from_secs(1);
 const SHADOW: u8 = 4;
 const ABOVE: u8 = 8;
 const SPENDS: u8 = 16;
+const BACK: u8 = 32;
+
+const BILLION: u64 = 1_000_000_000;
 
 /// What is asked of the script.
 #[derive(Clone, Copy, Debug)]
@@ -69,17 +73,78 @@ pub(crate) fn packed<'c>(
     offered: Epoch,
     charges: impl ExactSizeIterator<Item = &'c Charge>,
 ) -> Vec<u8> {
-    let mut into = Vec::with_capacity(26 + 31 * charges.len());
     let (what, asked) = match ask {
         Ask::Take => (0, ServerTime::default()),
         Ask::Refund(asked) => (1, asked),
     };
+    let mut into = head(what, known, offered, &asked, 31 * charges.len());
+    charges.for_each(|charge| pack(charge, &mut into));
+    into
+}
+
+/// What begins the argument, with room for so many bytes after it.
+fn head(what: u8, known: Epoch, offered: Epoch, asked: &ServerTime, room: usize) -> Vec<u8> {
+    let mut into = Vec::with_capacity(26 + room);
     into.push(what);
     into.extend_from_slice(&known.to_be_bytes());
     into.extend_from_slice(&offered.to_be_bytes());
-    into.extend_from_slice(&asked);
-    charges.for_each(|charge| pack(charge, &mut into));
+    into.extend_from_slice(asked);
     into
+}
+
+/// The same for orders of the banker.
+pub(crate) fn packed_orders(known: Epoch, offered: Epoch, orders: &[Order]) -> Vec<u8> {
+    let mut into = head(2, known, offered, &ServerTime::default(), 40 * orders.len());
+    for order in orders {
+        let (flags, count) = if order.back > 0 { (BACK, order.back) } else { (SPENDS, order.take) };
+        // What one takes: how many there will be is found out there.
+        pack_one(&order.charge.quota, flags, count, order.charge.quota.interval(), &mut into);
+        into.extend_from_slice(&packed_time(order.at));
+    }
+    into
+}
+
+/// A time in nanoseconds as the script packs it.
+fn packed_time(nanos: u64) -> ServerTime {
+    let [.., a, b, c, d, e] = (nanos / BILLION).to_be_bytes();
+    let [.., f, g, h, i] = (nanos % BILLION).to_be_bytes();
+    [a, b, c, d, e, f, g, h, i]
+}
+
+/// A time in nanoseconds of what the script packed.
+fn nanos(time: ServerTime) -> u64 {
+    let [a, b, c, d, e, f, g, h, i] = time;
+    let seconds = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+    seconds.saturating_mul(BILLION).saturating_add(u32::from_be_bytes([f, g, h, i]).into())
+}
+
+/// What the script says of so many orders.
+#[derive(Debug)]
+pub(crate) struct Filled<'r> {
+    /// The epoch of the data.
+    pub(crate) epoch: Epoch,
+    /// When that was, by the server's clock, in nanoseconds; and what was given. None where the epoch is not the one that was named.
+    pub(crate) given: Option<(u64, &'r [[u8; RECORD + 4]])>,
+}
+
+impl<'r> Filled<'r> {
+    /// Reads what the script says of so many orders; none where it is not that.
+    pub(crate) fn read(reply: &'r [u8], orders: usize) -> Option<Self> {
+        let (epoch, rest) = reply.split_first_chunk()?;
+        let epoch = Epoch::from_be_bytes(*epoch);
+        if rest.is_empty() {
+            return Some(Self { epoch, given: None });
+        }
+        let (at, rest) = rest.split_first_chunk()?;
+        let (records, more) = rest.as_chunks();
+        (records.len() == orders && more.is_empty()).then_some(Self { epoch, given: Some((nanos(*at), records)) })
+    }
+}
+
+/// How an order was filled: how much was given, and how the limit stands then.
+pub(crate) fn filled(record: &[u8; RECORD + 4]) -> (u32, Record) {
+    let (record, count) = record.split_first_chunk().unwrap_or((&[0; RECORD], &[]));
+    (count.try_into().map(u32::from_be_bytes).unwrap_or_default(), Record::read(record))
 }
 
 fn pack(charge: &Charge, into: &mut Vec<u8>) {
@@ -87,12 +152,16 @@ fn pack(charge: &Charge, into: &mut Vec<u8>) {
     let is_above = cost > quota.limit();
     // Within the time that a bucket fills in, unless it is above the limit, when nobody asks.
     let takes = if is_above { Duration::ZERO } else { quota.interval().saturating_mul(cost) };
-    // One that is not counted does not come here.
-    let flags = number(quota.algorithm).unwrap_or_default()
-        | if charge.mode == Mode::Shadow { SHADOW } else { 0 }
+    let flags = if charge.mode == Mode::Shadow { SHADOW } else { 0 }
         | if is_above { ABOVE } else { 0 }
         | if charge.cost > 0 { SPENDS } else { 0 };
-    into.push(flags);
+    pack_one(quota, flags, cost, takes, into);
+}
+
+/// Packs what is asked under a quota: how much, and the time that a bucket takes for it.
+fn pack_one(quota: &Quota, flags: u8, cost: u32, takes: Duration, into: &mut Vec<u8>) {
+    // One that is not counted does not come here.
+    into.push(number(quota.algorithm).unwrap_or_default() | flags);
     into.extend_from_slice(&quota.limit().to_be_bytes());
     into.extend_from_slice(&cost.to_be_bytes());
     // A bucket's period is the time in which it fills.

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::absence::Absence;
 use crate::keys::Keys;
+use crate::lease::Leases;
 use crate::link::{Link, MOST_WAITING};
 use crate::near::Near;
 use crate::script::{Epoch, ServerTime};
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) absence: Absence,
     /// The longest time in which any limit that was asked for becomes whole, in nanoseconds.
     longest: AtomicU64,
+    /// What this node has taken ahead.
+    pub(crate) leases: Leases,
     /// Until when lost data is recovered, in nanoseconds; outlives a loss of the connection.
     recovers: AtomicU64,
 }
@@ -102,6 +105,7 @@ impl Shared {
             subjects: ArcSwapOption::empty(),
             epochs: Box::new([const { AtomicU64::new(0) }; 256]),
             longest: AtomicU64::new(0),
+            leases: Leases::new(),
             recovers: AtomicU64::new(0),
         }
     }

@@ -32,6 +32,19 @@ pub struct Counters {
     pub decisions: u64,
     /// Requests that nobody decided, whatever the reason: `timeouts` among them.
     pub errors: u64,
+    /// Requests that this node decided from what it had taken ahead, or may owe.
+    pub leased: u64,
+    /// Charges that were decided by Redis though their limit allows an overshoot: because this node's part of that is too small, or
+    /// because it has none yet.
+    pub narrow: u64,
+    /// Charges that were decided by Redis because nothing was held, and no more could be owed.
+    pub dry: u64,
+    /// Charges that were paid before Redis had counted them.
+    pub owed: u64,
+    /// How much this node has taken from Redis, ahead or for what it owed.
+    pub taken: u64,
+    /// How much of that went back because nobody came.
+    pub returned: u64,
     /// Connections that were made after the first.
     pub reconnects: u64,
     /// Requests that this node decided by its share because Redis had lost its data.
@@ -45,6 +58,12 @@ pub struct Counters {
 pub(crate) struct Counts {
     pub(crate) decisions: AtomicU64,
     pub(crate) errors: AtomicU64,
+    pub(crate) leased: AtomicU64,
+    pub(crate) narrow: AtomicU64,
+    pub(crate) dry: AtomicU64,
+    pub(crate) owed: AtomicU64,
+    pub(crate) taken: AtomicU64,
+    pub(crate) returned: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) shares: AtomicU64,
     pub(crate) timeouts: AtomicU64,
@@ -52,10 +71,20 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn read(&self) -> Counters {
-        let [decisions, errors, reconnects, shares, timeouts] =
-            [&self.decisions, &self.errors, &self.reconnects, &self.shares, &self.timeouts]
-                .map(|count| count.load(Ordering::Relaxed));
-        Counters { decisions, errors, reconnects, shares, timeouts }
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counters {
+            decisions: read(&self.decisions),
+            errors: read(&self.errors),
+            leased: read(&self.leased),
+            narrow: read(&self.narrow),
+            dry: read(&self.dry),
+            owed: read(&self.owed),
+            taken: read(&self.taken),
+            returned: read(&self.returned),
+            reconnects: read(&self.reconnects),
+            shares: read(&self.shares),
+            timeouts: read(&self.timeouts),
+        }
     }
 }
 

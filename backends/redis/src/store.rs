@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::builder::Builder;
 use crate::error::{OpenError, Undecided};
+use crate::lease;
 use crate::link::Link;
 use crate::near;
 use crate::script;
@@ -187,6 +188,9 @@ impl RateLimitStore for RedisStore {
             return undecided(shared, Undecided::Unknown);
         }
         match shared.state() {
+            State::Shared if charges.iter().any(|charge| charge.overshoot > 0) => {
+                lease::take(shared, charges, |charges| self.ask(charges))
+            }
             State::Shared => self.ask(charges),
             State::Recovering { .. } => {
                 shared.see(charges);

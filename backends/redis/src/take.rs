@@ -82,7 +82,7 @@ fn add(tally: &mut Tally, index: usize, charge: &Charge, record: &Record) {
 }
 
 /// Where the epoch of a tag is kept: one server has one.
-fn place(link: &Link, tag: u8) -> u8 {
+pub(crate) fn place(link: &Link, tag: u8) -> u8 {
     if link.is_cluster() { tag } else { 0 }
 }
 
@@ -198,7 +198,7 @@ async fn give_back(
 type Waiting<F> = (Pin<Box<F>>, Option<<F as Future>::Output>);
 
 /// Waits for all of them, at the same time.
-async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+pub(crate) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<Waiting<F>> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {
         let mut is_done = true;

@@ -193,7 +193,7 @@
 //! let rule = Rule::new("per-user", "1/min".parse()?);
 //! let (clock, hand) = Clock::manual(UnixTime::from_secs(1_800_000_000));
 //! let store = MemoryStore::with(clock, 100);
-//! let charge = Charge { rule: rule.id(), subject: Subject::overflow(rule.id()), quota: rule.quota(), cost: 1, mode: Mode::Enforce };
+//! let charge = Charge { rule: rule.id(), subject: Subject::overflow(rule.id()), quota: rule.quota(), cost: 1, mode: Mode::Enforce, overshoot: 0 };
 //! assert!(wait(store.take(&[charge]))?.admitted);
 //! let refused = wait(store.take(&[charge]))?;
 //! assert_eq!((refused.admitted, refused.retry_after()), (false, 60));

@@ -132,6 +132,9 @@ pub struct Charge {
     pub cost: u32,
     /// Whether it can refuse.
     pub mode: Mode,
+    /// How much more than the limit all nodes together may admit, so that each may decide ahead of what they share. 0: exactly the
+    /// limit. A store of one node is exact whatever it says.
+    pub overshoot: u32,
 }
 
 /// What the store says to all charges of a request.

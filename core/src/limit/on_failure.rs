@@ -69,7 +69,7 @@ mod tests {
         let (rule, key) = (RuleId::of("rule"), SubjectKey::from_bytes([7; 16]));
         let quota = Quota { count: number(count), period: Duration::from_secs(60), burst: number(burst), algorithm };
         let subject = SubjectHasher::new(&key).finish(rule);
-        let quota = Charge { rule, subject, quota, cost, mode: Mode::Enforce }.share(number(nodes)).quota;
+        let quota = Charge { rule, subject, quota, cost, mode: Mode::Enforce, overshoot: 0 }.share(number(nodes)).quota;
         (quota.count.get(), quota.burst.get())
     }
 

@@ -12,6 +12,8 @@ use crate::subject::{RuleId, SubjectKey};
 /// The longest name of a rule, in bytes: it goes out in a header with each answer.
 pub const MAX_NAME: usize = 128;
 
+const MILLION: u32 = 1_000_000;
+
 /// Whether a limit refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -56,6 +58,8 @@ pub struct Rule {
     cost: u32,
     mode: Mode,
     on_failure: OnFailure,
+    /// Millionths of the limit.
+    overshoot: u32,
 }
 
 impl Rule {
@@ -72,6 +76,7 @@ impl Rule {
             cost: 1,
             mode: Mode::default(),
             on_failure: OnFailure::default(),
+            overshoot: 0,
         }
     }
 
@@ -117,6 +122,21 @@ impl Rule {
         self
     }
 
+    /// How much more than the limit may be admitted, as a share of it from 0 to 1, where several nodes count: a store may then let each
+    /// of them decide ahead ([`Charge::overshoot`]). 0, the default: every decision is exact. Counted in millionths.
+    #[must_use]
+    pub fn max_overshoot(mut self, share: f64) -> Self {
+        // What is no number is 0.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number from 0 to a million"
+        )]
+        let millionths = (share.clamp(0.0, 1.0) * f64::from(MILLION)).round() as u32;
+        self.overshoot = millionths;
+        self
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -157,6 +177,13 @@ impl Rule {
         }
     }
 
+    /// How much more than the limit may be admitted where several nodes count: what [`max_overshoot`](Self::max_overshoot) comes to,
+    /// rounded down.
+    pub fn overshoot(&self) -> u32 {
+        let more = u64::from(self.quota().limit()) * u64::from(self.overshoot) / u64::from(MILLION);
+        u32::try_from(more).unwrap_or(u32::MAX)
+    }
+
     /// Whom the limit counts.
     pub fn key(&self) -> &Source {
         &self.key
@@ -170,7 +197,14 @@ impl Rule {
     /// What a request with these facts costs, and whom.
     pub fn charge(&self, key: &SubjectKey, facts: &Facts<'_>) -> Charge {
         let subject = self.key.subject(key, self.id, facts);
-        Charge { rule: self.id, subject, quota: self.quota(), cost: self.cost().get(), mode: self.mode }
+        Charge {
+            rule: self.id,
+            subject,
+            quota: self.quota(),
+            cost: self.cost().get(),
+            mode: self.mode,
+            overshoot: self.overshoot(),
+        }
     }
 
     /// The most that can pass in any one period, as a sentence: what the algorithm promises, not what one hopes.
@@ -270,6 +304,16 @@ mod tests {
             "at most 199 in any minute: 100 at the end of one window + 99 spread over the next; 100 in each window"
         );
         assert_eq!(rule("100/min").algorithm(Algorithm::SlidingLog).worst_case(), "at most 100 in any minute, exactly");
+    }
+
+    #[test]
+    fn an_overshoot_is_a_share_of_the_limit_rounded_down() {
+        let overshoot = |rate: &str, share| rule(rate).max_overshoot(share).overshoot();
+        // 0.29 * 100 is less than 29 in binary.
+        assert_eq!([overshoot("100/min", 0.05), overshoot("100/min", 0.29), overshoot("19/min", 0.05)], [5, 29, 0]);
+        assert_eq!([overshoot("100/min", 0.0), overshoot("100/min", f64::NAN), overshoot("100/min", -1.0)], [0; 3]);
+        assert_eq!([overshoot("100/min", 1.0), overshoot("1000000000/s", 7.0)], [100, 1_000_000_000]);
+        assert_eq!(rule("100/min").burst(20).max_overshoot(0.1).overshoot(), 2, "of the burst");
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn charge(who: u64, quota: Quota) -> Charge {
     let rule = RuleId::of("test");
     let mut subject = SubjectHasher::new(&SubjectKey::from_bytes([7; 16]));
     subject.text(0, &who.to_le_bytes());
-    Charge { rule, subject: subject.finish(rule), quota, cost: 1, mode: Mode::Enforce }
+    Charge { rule, subject: subject.finish(rule), quota, cost: 1, mode: Mode::Enforce, overshoot: 0 }
 }
 
 fn take(store: &MemoryStore, charges: &[Charge]) -> Verdict {

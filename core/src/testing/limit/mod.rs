@@ -183,7 +183,7 @@ impl Suite<'_> {
         let rule = RuleId::of(rule);
         let mut subject = SubjectHasher::new(&self.key);
         subject.text(0, who.as_bytes());
-        Charge { rule, subject: subject.finish(rule), quota, cost: 1, mode: Mode::Enforce }
+        Charge { rule, subject: subject.finish(rule), quota, cost: 1, mode: Mode::Enforce, overshoot: 0 }
     }
 
     #[track_caller]

@@ -1,0 +1,5 @@
+//! The bound, over random schedules.
+
+mod node;
+mod server;
+mod world;
