@@ -58,6 +58,40 @@ fn gateways_share_one_budget_to_the_last_request() {
     assert_eq!(gateways[0].admin("/readyz").text(), "ready\n");
 }
 
+/// With an overshoot gateways decide ahead, in one command for many requests, and never more than it allows.
+#[test]
+fn gateways_decide_ahead_within_the_overshoot() {
+    let redis = Server::start();
+    let text = text(&redis.url(), "2000/day").replace("rate =", "max_overshoot = 0.1, rate =");
+    let nodes: Vec<_> = (0..2).map(|_| Gateway::start(&text)).collect();
+    let ahead = |node: &Gateway| node.metric("portcullis_store_decisions_total{by=\"lease\"}").unwrap_or_default();
+    for node in &nodes {
+        eventually("it has its part", || {
+            status(node, "somebody");
+            ahead(node) > 0.0
+        });
+    }
+    let admitted = |node: &Gateway, who: &'static str| {
+        let mut client = Client::connect(node.address());
+        (0..2_500)
+            .filter(|_| {
+                let answer = client.request("GET", "/", &[&format!("x-who: {who}")]);
+                answer.is_some_and(|answer| answer.status() == 200)
+            })
+            .count()
+    };
+    let before: f64 = nodes.iter().map(ahead).sum();
+    let sum: usize = thread::scope(|scope| {
+        let clients = [&nodes[0], &nodes[1]].map(|node| scope.spawn(move || admitted(node, "ada")));
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+    // What nobody used is no more than what may be held.
+    assert!((1_900..=2_200).contains(&sum), "{sum}");
+    let decided = nodes.iter().map(ahead).sum::<f64>() - before;
+    assert!(decided > 4_000.0, "{decided} of 5000 were decided ahead");
+    assert_eq!(status(&nodes[0], "grace"), 200, "who is somebody else");
+}
+
 /// R08: with Redis gone each node goes on with its share, from what it has let through itself; with Redis back nobody is reset.
 #[test]
 fn without_redis_each_node_has_its_share_and_nobody_is_reset() {

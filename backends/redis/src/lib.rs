@@ -14,6 +14,11 @@
 //! - **While Redis keeps its data**: all charges of a request are decided in one script, in one step, on Redis's clock. Of N that a limit
 //!   admits, N are admitted over any number of nodes and callers, never N + 1. It passes core's suite for all four algorithms, and
 //!   says to the nanosecond what a [`MemoryStore`](portcullis_core::limit::MemoryStore) would say.
+//! - **A limit with an overshoot** ([`Charge::overshoot`](portcullis_core::limit::Charge::overshoot)) is decided by each node from what it took
+//!   ahead, without a wait: all nodes together admit at most that much more, in any span of time. A node holds what Redis has counted
+//!   and nobody spent, and owes what it spent and Redis will count; its part of the overshoot, one of as many as there are nodes, is
+//!   divided between the two. Where that is less than twice the cost of a request, Redis decides as if there were no overshoot. A node
+//!   that is killed takes with it what it owed.
 //! - **Redis is lost** (it hangs, dies, is too slow, is a replica now): a request waits [`timeout`](Builder::timeout) at most. The first
 //!   one that did, or a sign of life that did not come, makes it [`State::Lost`], once and for all; from then on nobody waits: each
 //!   request has an error at once, and what follows is the caller's policy
@@ -64,7 +69,8 @@
 //!
 //! One round trip and one command (`EVALSHA`), of all requests on one connection, which never waits for the answer before; some 20 µs
 //! of the server's one thread for each charge. Here: one boxed future, and the packing. At most 4,096 requests wait at the same time; one more has an
-//! error at once. Beside the requests there are six commands a second from each node.
+//! error at once. Beside the requests there are six commands a second from each node. Limits with an overshoot need a hundred more at most
+//! from each, whatever the number of requests and clients; in a cluster as many for each place that clients of 10 ms are in.
 //!
 //! # Features
 //!

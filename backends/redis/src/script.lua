@@ -249,6 +249,12 @@ local function sliding()
     local end_s, end_n = window_end(charge, s, n)
     local next_s, next_n = plus(end_s, end_n, charge.period_s, charge.period_n)
     if state.s ~= next_s or state.n ~= next_n then return end
+    if state.used == 0 then
+      -- Somebody has looked since: what was spent then is of the window before.
+      state.earlier = math.max(state.earlier - charge.cost, 0)
+      if state.earlier == 0 then return redis.call('DEL', charge.key) end
+      return by.write(state, charge)
+    end
     state.used = math.max(state.used - charge.cost, 0)
     if state.used == 0 then
       if state.earlier == 0 then return redis.call('DEL', charge.key) end

@@ -69,6 +69,14 @@ pub(super) fn refund(counters: &mut Counters, quota: &Quota, cost: u32, asked: M
     if counters.whole() != end + period(quota) {
         return;
     }
+    if counters.used == 0 {
+        // Somebody has looked since: what was spent then is of the window before.
+        counters.earlier = counters.earlier.saturating_sub(cost);
+        if counters.earlier == 0 {
+            *counters = Counters::default();
+        }
+        return;
+    }
     counters.used = counters.used.saturating_sub(cost);
     match (counters.used, counters.earlier) {
         (0, 0) => *counters = Counters::default(),

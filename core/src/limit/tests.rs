@@ -223,6 +223,21 @@ fn a_refund_of_a_sliding_window_leaves_the_one_before() {
     assert_eq!(cell.peek(&quota, 1, at(60)), before, "there is nothing to give back");
 }
 
+/// What comes back after the window has become the one before leaves the rest of it there, though somebody has looked since.
+#[test]
+fn a_refund_of_a_sliding_window_that_has_passed_leaves_the_rest_of_it() {
+    let quota = quota(Algorithm::SlidingWindow, 10, 60 * SECOND, 1);
+    let at = |secs: u64| Moment::default() + Duration::from_secs(1_200 + secs);
+    let mut cell = Cell::default();
+    let _ = cell.take(&quota, 10, at(50));
+    // Refused, and so the counts are those of the window before.
+    assert!(cell.take(&quota, 10, at(60)).wait.is_some());
+    cell.refund(&quota, 4, at(50), at(60));
+    assert_eq!(cell.peek(&quota, 1, at(60)).remaining, 4);
+    cell.refund(&quota, 6, at(50), at(60));
+    assert_eq!(cell.peek(&quota, 1, at(60)).remaining, 10);
+}
+
 /// Of a log the oldest since asking come back: what stays was spent no earlier than what was.
 #[test]
 fn a_refund_of_a_log_forgets_nothing_too_early() {

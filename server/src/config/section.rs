@@ -35,8 +35,6 @@ pub(crate) struct Section<'r> {
 pub(crate) enum Harmless {
     /// Nothing, or a table of nothing: "", [], {}.
     Empty,
-    /// `false`, or zero.
-    Zero,
     /// One word, or nothing.
     Word(&'static str),
 }
@@ -218,9 +216,6 @@ impl Harmless {
         match (self, value) {
             (_, DeValue::String(text)) if text.is_empty() => true,
             (Self::Word(word), DeValue::String(text)) => text == word,
-            (Self::Zero, DeValue::Boolean(value)) => !value,
-            (Self::Zero, DeValue::Integer(number)) => number.as_str() == "0",
-            (Self::Zero, DeValue::Float(number)) => number.as_str().parse() == Ok(0.0),
             (Self::Empty, DeValue::Array(list)) => list.is_empty(),
             (Self::Empty, DeValue::Table(table)) => table.values().all(|value| self.covers(value.get_ref())),
             _ => false,

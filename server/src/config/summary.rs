@@ -133,6 +133,9 @@ pub(crate) fn worst_case(rule: &Rule) -> String {
     if rule.is_shadow() {
         text.push_str("; in shadow: counted, refused never");
     }
+    if rule.overshoot() > 0 {
+        text.push_str(&format!("; leased: up to {} more in the whole cluster", rule.overshoot()));
+    }
     let bytes = rule.bytes_per_key();
     if bytes > 0 {
         let keys = MemoryStore::DEFAULT_CAPACITY as u64;

@@ -40,6 +40,8 @@ impl SharedStore {
             nodes: self.0.nodes().get().into(),
             decisions: 0,
             undecided: 0,
+            leased: 0,
+            leases: [("", 0); 5],
             reconnects: 0,
             shares: 0,
             timeouts: 0,

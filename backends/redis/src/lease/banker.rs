@@ -161,7 +161,7 @@ fn fill_one(shared: &Shared, order: &Order, grant: Grant, record: &script::Recor
 }
 
 /// What the store gives; none where its data is other data.
-async fn ask(
+pub(super) async fn ask(
     shared: &Shared,
     link: &Link,
     orders: &[Order],

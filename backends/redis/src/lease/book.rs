@@ -112,3 +112,26 @@ impl Hasher for Folded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_takes_what_is_said() {
+        // A slot of the map has a byte more, and seven of eight may be filled; a map that grows is twice as large as it was.
+        assert!(size_of::<(Place, Account)>() <= 352, "{}", size_of::<(Place, Account)>());
+    }
+
+    #[test]
+    fn a_full_book_makes_no_more_accounts() {
+        let book = Book { most: 2, ..Book::new() };
+        let charge = |client| crate::tests::charge("full", client, Algorithm::TokenBucket, 10);
+        let now = Moment::default();
+        let made: Vec<_> = (0..3).map(|client| book.change(&charge(client), now, |_| ()).is_some()).collect();
+        assert_eq!(made, [true, true, false]);
+        assert!(book.change(&charge(0), now, |_| ()).is_some(), "who is known stays");
+        book.retain(|_| false);
+        assert!(book.is_empty() && book.change(&charge(2), now, |_| ()).is_some());
+    }
+}

@@ -48,6 +48,40 @@ fn a_server_does_what_is_promised() {
     limit::conformance(&drive(&server.url()));
 }
 
+/// A store whose every limit allows an overshoot that is too small to be decided ahead with.
+struct Narrow(RedisStore);
+
+impl RateLimitStore for Narrow {
+    fn take(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
+        let narrow: Vec<Charge> = charges.iter().map(|charge| Charge { overshoot: 1, ..*charge }).collect();
+        self.0.take(&narrow)
+    }
+}
+
+struct NarrowDrive(Drive);
+
+impl limit::Driver for NarrowDrive {
+    fn store(&self) -> Arc<dyn RateLimitStore> {
+        Arc::new(Narrow(RedisStore::clone(&self.0.store)))
+    }
+
+    fn advance(&self, by: Duration) {
+        self.0.advance(by);
+    }
+
+    fn wait(&self, answer: Answer<Result<Verdict, StoreError>>) -> Result<Verdict, StoreError> {
+        self.0.wait(answer)
+    }
+}
+
+#[test]
+fn an_overshoot_that_is_too_small_changes_nothing() {
+    let server = Server::start();
+    let drive = NarrowDrive(drive(&server.url()));
+    limit::conformance(&drive);
+    assert!(drive.0.store.counters().narrow > 0);
+}
+
 #[test]
 fn a_cluster_does_what_is_promised() {
     let cluster = Cluster::start();

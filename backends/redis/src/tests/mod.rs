@@ -25,7 +25,7 @@ mod silent;
 mod tls;
 
 /// What a client with this number is charged under a rule: 1 of so many in an hour.
-fn charge(rule: &str, client: u32, algorithm: Algorithm, count: u32) -> Charge {
+pub(crate) fn charge(rule: &str, client: u32, algorithm: Algorithm, count: u32) -> Charge {
     let quota = quota(algorithm, count, Duration::from_secs(3_600));
     let headers = HeaderMap::new();
     let facts = Facts {

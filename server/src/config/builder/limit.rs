@@ -18,6 +18,8 @@ impl Limit {
         count cost;
         /// Whom it counts: sources, the first present.
         texts key;
+        /// How much more than the limit all nodes together may admit, as a share of it from 0 to 1; 0 unless said otherwise.
+        ratio max_overshoot;
         /// "enforce" or "shadow".
         text mode;
         /// What becomes of it when the store does not decide: "share", "allow" or "deny"; what the store's section says by default.

@@ -168,6 +168,7 @@ fn everything() -> Builder {
                 .burst(20)
                 .algorithm("token-bucket")
                 .cost(2)
+                .max_overshoot(0.5)
                 .mode("shadow")
                 .on_failure("allow")
                 .key(["identity", "client"])

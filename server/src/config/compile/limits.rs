@@ -13,14 +13,26 @@ use crate::config::schema::store::Store;
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::suggest::did_you_mean;
 
+/// As many gateways as make a cluster.
+const FEWEST_GATEWAYS: u64 = 2;
+
 /// The named limits.
 #[derive(Debug)]
 pub(super) struct Rules<'f> {
     named: Vec<NamedRule<'f>>,
-    /// What `[store]` says becomes of a limit that is not decided.
-    on_failure: OnFailure,
+    /// What `[store]` says of all of them.
+    store: OfStore,
     /// The names of limits written inside routes so far: two of one name would share their budgets.
     made: RefCell<HashSet<String>>,
+}
+
+/// What `[store]` says of all limits.
+#[derive(Clone, Copy, Debug)]
+struct OfStore {
+    /// What becomes of one that is not decided.
+    on_failure: OnFailure,
+    /// Nobody else counts there.
+    is_memory: bool,
 }
 
 #[derive(Debug)]
@@ -33,14 +45,21 @@ struct NamedRule<'f> {
 
 impl<'f> Rules<'f> {
     pub(super) fn compile(named: &'f [Named], store: Option<&Store>, problems: &mut Problems) -> Self {
-        let on_failure =
-            store.map_or_else(OnFailure::default, |store| on_failure(&store.on_failure, OnFailure::default()));
+        let store = OfStore {
+            on_failure: store
+                .map_or_else(OnFailure::default, |store| on_failure(&store.on_failure, OnFailure::default())),
+            // Where the environment decides it, this file is right for a cluster as well.
+            is_memory: store.is_none_or(|store| match store.url.get() {
+                Some(url) => url.value == "memory" && !url.is_resolved() && !url.unset,
+                None => store.url.is_absent(),
+            }),
+        };
         let rules = named.iter().map(|named| NamedRule {
             name: &named.name,
-            rule: rule(&named.name.value, &named.limit, on_failure, problems).map(Arc::new),
+            rule: rule(&named.name.value, &named.limit, store, problems).map(Arc::new),
             used: Cell::new(false),
         });
-        Self { named: rules.collect(), on_failure, made: RefCell::default() }
+        Self { named: rules.collect(), store, made: RefCell::default() }
     }
 
     /// The rules of one route. An inline one is called as the route is, with a number behind where that name is taken.
@@ -88,7 +107,7 @@ impl<'f> Rules<'f> {
         let taken = |name: &str| made.contains(name) || self.named.iter().any(|named| named.name.value == name);
         let name = super::names::free(route, taken);
         made.insert(name.clone());
-        rule(&name, limit, self.on_failure, problems).map(Arc::new)
+        rule(&name, limit, self.store, problems).map(Arc::new)
     }
 
     /// Warns of limits that no route names.
@@ -111,14 +130,14 @@ fn on_failure(written: &Given<At<&'static str>>, default: OnFailure) -> OnFailur
     written.get().and_then(|at| known(at.value)).unwrap_or(default)
 }
 
-fn rule(name: &str, limit: &Limit, otherwise: OnFailure, problems: &mut Problems) -> Option<Rule> {
+fn rule(name: &str, limit: &Limit, store: OfStore, problems: &mut Problems) -> Option<Rule> {
     if limit.rate.is_absent() {
         let problem = Problem::error(&limit.span, "a limit needs a `rate`");
         problems.note(problem.accepted("`rate = \"100/min\"`"));
     }
     let key = limit.key.get().map(|sources| limit_keys::key(sources, problems));
     let mut rule =
-        Rule::new(name, rate(limit.rate.get()?, problems)?).on_failure(on_failure(&limit.on_failure, otherwise));
+        Rule::new(name, rate(limit.rate.get()?, problems)?).on_failure(on_failure(&limit.on_failure, store.on_failure));
     if let Some(key) = key {
         rule = rule.keyed_by(key?);
     }
@@ -127,6 +146,9 @@ fn rule(name: &str, limit: &Limit, otherwise: OnFailure, problems: &mut Problems
     }
     if let Some(cost) = limit.cost.get() {
         rule = rule.costing(cost.value);
+    }
+    if let Some(share) = limit.max_overshoot.get() {
+        rule = rule.max_overshoot(share.value);
     }
     if let Some(written) = limit.algorithm.get() {
         rule = rule.algorithm(Algorithm::ALL.into_iter().find(|known| known.name() == written.value)?);
@@ -138,7 +160,30 @@ fn rule(name: &str, limit: &Limit, otherwise: OnFailure, problems: &mut Problems
         problems.note(Problem::error(place(limit, &rule), format!("this limit cannot work: {why}")));
         return None;
     }
+    note_overshoot(limit, &rule, store, problems);
     Some(rule)
+}
+
+/// Warns of an overshoot that changes nothing.
+fn note_overshoot(limit: &Limit, rule: &Rule, store: OfStore, problems: &mut Problems) {
+    let Some(share) = limit.max_overshoot.get().filter(|share| share.value > 0.0) else { return };
+    if store.is_memory {
+        let warning = Problem::warning(&share.span, "`max_overshoot` says nothing of limits in memory");
+        problems.note(warning.label("every decision is exact").hint("set `url` in [store], or leave it away"));
+        return;
+    }
+    // Of its part of the overshoot a gateway holds half ahead and may owe the other half; each has to pay for a request.
+    let least = u64::from(rule.cost().get()) * 2 * FEWEST_GATEWAYS;
+    if u64::from(rule.overshoot()) < least {
+        let (limit, more) = (rule.quota().limit(), rule.overshoot());
+        let title = format!(
+            "an overshoot of {more} is too little for {FEWEST_GATEWAYS} gateways: every decision is made in Redis"
+        );
+        let warning = Problem::warning(&share.span, title).label(format!("of {limit}"));
+        problems.note(
+            warning.hint(format!("from {least} on each can decide ahead; with more gateways it takes as much more")),
+        );
+    }
 }
 
 /// The key that is most likely at fault.

@@ -167,7 +167,6 @@ fn nothing(harmless: Harmless) -> Value {
     match harmless {
         Harmless::Empty => json!({ "$ref": "#/$defs/nothing" }),
         Harmless::Word(word) => json!({ "enum": [word, ""] }),
-        Harmless::Zero => json!({ "enum": [0, false, ""] }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use portcullis_core::limit::{Algorithm, MAX_COUNT, Mode, OnFailure};
 
-use crate::config::section::{Harmless, Section};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
 
@@ -20,6 +20,7 @@ pub(crate) struct Limit {
     pub(crate) burst: Given<At<u32>>,
     pub(crate) cost: Given<At<u32>>,
     pub(crate) key: Given<At<Vec<Text>>>,
+    pub(crate) max_overshoot: Given<At<f64>>,
     pub(crate) mode: Given<At<&'static str>>,
     pub(crate) on_failure: Given<At<&'static str>>,
     pub(crate) rate: Given<Text>,
@@ -55,6 +56,7 @@ impl Limit {
             burst: Given::Absent,
             cost: Given::Absent,
             key: Given::Absent,
+            max_overshoot: Given::Absent,
             mode: Given::Absent,
             on_failure: Given::Absent,
             span: rate.span.clone(),
@@ -63,12 +65,12 @@ impl Limit {
     }
 
     fn read(section: &mut Section<'_>) -> Self {
-        section.not_built("max_overshoot", Harmless::Zero);
         Self {
             algorithm: section.word("algorithm", &Algorithm::ALL.map(Algorithm::name), &[]),
             burst: section.integer("burst", 1..=MAX_COUNT),
             cost: section.value("cost").and_then(cost),
             key: section.texts("key"),
+            max_overshoot: section.ratio("max_overshoot", 0.0..=1.0),
             mode: section.word("mode", &[Mode::Enforce.name(), Mode::Shadow.name()], &[]),
             on_failure: section.word("on_failure", &OnFailure::ALL.map(OnFailure::name), &[]),
             rate: section.text("rate"),

@@ -78,6 +78,10 @@ pub(crate) struct StoreReading {
     pub decisions: u64,
     /// Requests that it did not.
     pub undecided: u64,
+    /// Requests that this node decided from what it had taken ahead.
+    pub leased: u64,
+    /// What came of taking ahead, by name.
+    pub leases: [(&'static str, u64); 5],
     /// Connections after the first.
     pub reconnects: u64,
     /// Requests that this node decided by its share, because the store had lost its data.

@@ -63,11 +63,15 @@ impl Server {
                     self.counted.remove(place);
                 }
             }),
-            _ if window(at) == window(now) => (0..count).for_each(|_| {
-                // Whichever: a window knows its count only.
-                self.counted.pop();
-            }),
-            _ => {}
+            // The last window in which anything was counted; a fixed one, while it lasts. Whichever of it: a window knows its count only.
+            algorithm => {
+                let is_over = algorithm == Algorithm::FixedWindow && window(at) != window(now);
+                if !is_over && self.counted.last().is_some_and(|last| window(*last) == window(at)) {
+                    let of_it = self.counted.iter().rev().take_while(|time| window(**time) == window(at)).count();
+                    let kept = self.counted.len() - of_it.min(usize::try_from(count).unwrap());
+                    self.counted.truncate(kept);
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::node::Node;
 use super::server::{Server, holds};
 use crate::lease::order::{Grant, Order};
 
-const MS: u64 = 1_000_000;
+pub(super) const MS: u64 = 1_000_000;
 /// How long a node waits for an answer.
 const TIMEOUT: u64 = 25 * MS;
 /// After how many seconds a silent node is forgotten.
@@ -24,7 +24,7 @@ impl Random {
         (self.0 >> 11) % bound
     }
 
-    fn pick(&mut self, of: [u64; 3]) -> u64 {
+    pub(super) fn pick(&mut self, of: [u64; 3]) -> u64 {
         of[usize::try_from(self.below(3)).unwrap()]
     }
 
@@ -62,7 +62,7 @@ struct UnderWay {
     sent: u64,
 }
 
-struct World {
+pub(super) struct World {
     random: Random,
     now: u64,
     server: Server,
@@ -96,14 +96,46 @@ impl World {
         let mut random = Random(seed);
         random.below(2);
         let charge = charge(&mut random);
+        let nodes = 1 + random.below(4);
+        Self::with(random, charge, nodes)
+    }
+
+    /// One without trouble.
+    pub(super) fn of(quota: Quota, overshoot: u32, nodes: u64) -> Self {
+        let mut random = Random(7);
+        let charge = Charge { quota, overshoot, ..charge(&mut random) };
+        Self::with(random, charge, nodes)
+    }
+
+    fn with(mut random: Random, charge: Charge, nodes: u64) -> Self {
         let now = 1_800_000_000_000 * MS + random.below(60_000 * MS);
         let server = Server::new(charge.quota);
         let (list, sent, under_way) = (Vec::new(), Vec::new(), Vec::new());
-        let (nodes, admitted) = (Vec::new(), Vec::new());
-        let mut world =
-            Self { random, now, server, nodes, list, sent, under_way, number: 0, charge, admitted, lost: 0, ahead: 0 };
-        (0..=world.random.below(4)).for_each(|_| world.join());
+        let admitted = Vec::new();
+        let mut world = Self {
+            random,
+            now,
+            server,
+            nodes: Vec::new(),
+            list,
+            sent,
+            under_way,
+            number: 0,
+            charge,
+            admitted,
+            lost: 0,
+            ahead: 0,
+        };
+        (0..nodes).for_each(|_| world.join());
         world
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub(super) fn admitted(&self) -> u32 {
+        self.admitted.iter().map(|(_, cost)| cost).sum()
     }
 
     fn join(&mut self) {
@@ -131,7 +163,7 @@ impl World {
     }
 
     /// Time goes by, and nobody comes.
-    fn pass(&mut self, time: u64) {
+    pub(super) fn pass(&mut self, time: u64) {
         let until = self.now + time;
         while self.now < until {
             self.now = until.min(self.now + 2 * MS);
@@ -252,24 +284,30 @@ impl World {
     fn request(&mut self) {
         let place = usize::try_from(self.random.below(self.nodes.len() as u64)).unwrap();
         let cost = if self.random.once_in(8) { 1 + u32::try_from(self.random.below(4)).unwrap() } else { 1 };
+        // Now and then another limit of the same request refuses.
+        if self.random.once_in(6) {
+            let now = self.now;
+            let node = &mut self.nodes[place];
+            if node.stopped <= now && node.spend(cost, now) == Some(true) {
+                node.refund(cost, now);
+            }
+        } else {
+            self.ask(place, cost);
+        }
+    }
+
+    /// Asks one node.
+    pub(super) fn ask(&mut self, place: usize, cost: u32) {
         let now = self.now;
         let node = &mut self.nodes[place];
         if node.stopped > now {
             return;
         }
-        let is_refused_elsewhere = self.random.once_in(6);
-        match node.spend(cost, now) {
-            Some(true) if is_refused_elsewhere => node.refund(cost, now),
-            Some(true) => {
-                self.ahead += cost;
-                self.admitted.push((now, cost));
-            }
-            Some(false) => {}
-            None => {
-                if self.server.take_all(cost, now) {
-                    self.admitted.push((now, cost));
-                }
-            }
+        let here = node.spend(cost, now);
+        let is_admitted = here.unwrap_or_else(|| self.server.take_all(cost, now));
+        if is_admitted {
+            self.ahead += if here.is_some() { cost } else { 0 };
+            self.admitted.push((now, cost));
         }
     }
 

@@ -17,9 +17,22 @@ impl Scrape {
         page.gauge("portcullis_store_nodes", "Nodes that count in the shared store, as last known", None, store.nodes)?;
         page.counters(
             ("portcullis_store_decisions", "Requests by who decided their limits", None),
-            [("store", store.decisions), ("share", store.shares), ("on_failure", store.undecided)]
-                .into_iter()
-                .map(|(by, count)| ([("by", by)], count)),
+            [
+                ("store", store.decisions),
+                ("lease", store.leased),
+                ("share", store.shares),
+                ("on_failure", store.undecided),
+            ]
+            .into_iter()
+            .map(|(by, count)| ([("by", by)], count)),
+        )?;
+        page.counters(
+            (
+                "portcullis_store_leases",
+                "What was taken ahead of the shared store, given back, owed, and decided there after all",
+                None,
+            ),
+            store.leases.iter().map(|(what, count)| ([("what", *what)], *count)),
         )?;
         page.counter(
             "portcullis_store_timeouts",
