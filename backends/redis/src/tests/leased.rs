@@ -9,7 +9,7 @@ use portcullis_core::limit::{Algorithm, Charge, Mode, RateLimitStore};
 
 use super::{charge, patient, until};
 use crate::RedisStore;
-use crate::testing::Server;
+use crate::testing::{Cluster, Server};
 
 /// What is counted ahead: of so many in an hour, and so many more in the whole cluster.
 fn leased(rule: &str, client: u32, algorithm: Algorithm, count: u32, overshoot: u32) -> Charge {
@@ -161,6 +161,21 @@ async fn charges_that_are_decided_in_two_places_hold_together() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("{} are left", left(&stores[0], &wide).await);
+}
+
+/// In a Redis Cluster each place has orders of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_admits_no_more_than_the_overshoot_allows() {
+    let cluster = Cluster::start();
+    let stores = nodes(&cluster.url(), 2).await;
+    for algorithm in Algorithm::ALL {
+        for client in 10..16 {
+            let limit = leased("spread", client, algorithm, 900, 90);
+            let (admitted, _) = hammer(&stores, &limit).await;
+            assert!((855..=990).contains(&admitted), "{algorithm:?}: {admitted}");
+        }
+    }
+    assert!(stores.iter().all(|store| store.counters().leased > 3_000 && store.counters().errors == 0));
 }
 
 /// A part that is too small is decided by the store, to the last one.
