@@ -100,6 +100,7 @@
 pub mod admit;
 pub mod answer;
 pub mod auth;
+pub mod expr;
 // Nothing but pages: only the documentation has it, and its examples need what these features bring.
 #[cfg(all(doc, feature = "api-key", feature = "jwt", feature = "testing"))]
 pub mod guide;
