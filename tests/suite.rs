@@ -31,6 +31,7 @@ mod limits; // 429, exact counts, headers
 mod bodies; // streaming, bounds, slow clients, 100-continue
 mod bounds; // how many requests an upstream has at a time, and how many wait
 mod chaos; // two of three servers fail at random under load
+mod expressions; // what a route requires beyond a token
 mod fallbacks; // what answers in place of an upstream that failed
 mod faults; // what fails in which way, at which picker, with which method: what clients and servers see
 mod forwarding; // fields added and removed on the way, both ways

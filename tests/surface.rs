@@ -8,6 +8,7 @@ use std::path::Path;
 
 use portcullis_core::admit::*;
 use portcullis_core::auth::*;
+use portcullis_core::expr::*;
 use portcullis_core::headers::*;
 use portcullis_core::layer::*;
 use portcullis_core::limit::*;
@@ -47,7 +48,7 @@ all! {
         BreakerSettings, BreakerState, CanonicalPath<'_>, Challenge, Charge, ChargeSet, Clock, EncodedSeparators, EndpointIndex,
         EndpointUrl, EndpointUrlError, Change<'_>, Eject, EndpointStanding, EndpointState, Discovered, DiscoveryError, Place,
         Refresh, Refreshed,
-        Entry, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
+        Entry, EvalError, Expr, ExprError, Reads, Yields, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
         Fallback, HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError,
         JwtVerifier, HealthCheck,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::{Auth, IdentityHeaders};
+use crate::expr::Expr;
 use crate::headers::{HeaderRules, Protocol, TrustedProxies};
 use crate::limit::{Policies, Rule};
 use crate::route::{Pattern, Table};
@@ -77,6 +78,8 @@ pub struct Route {
     pub pattern: Pattern,
     /// Which fields of the request the upstream gets.
     pub request: HeaderRules,
+    /// What must hold for a request; none: nothing.
+    pub require: Option<Expr>,
     /// Which fields of the response the client gets.
     pub response: HeaderRules,
     /// What answers.

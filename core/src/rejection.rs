@@ -35,6 +35,8 @@ pub enum Rejection {
     ConnectTimeout,
     /// An `Expect` other than `100-continue`.
     ExpectationFailed,
+    /// What the route requires does not hold for this request.
+    Forbidden,
     /// More header fields than there is room for.
     HeadersTooLarge,
     /// A fault of the gateway's own.
@@ -75,6 +77,8 @@ pub enum Rejection {
     NotFound,
     /// The client was too slow.
     RequestTimeout,
+    /// What the route requires could not be found out. The client is told what it is told when it does not hold.
+    RequireFailed,
     /// The store of the limits did not decide, and the policy for that is to refuse.
     StoreUnavailable,
     /// The client failed to authenticate too often.
@@ -153,6 +157,7 @@ impl Rejection {
                 about(504, "connect-timeout", "The service cannot be reached in time", "connection_timeout")
             }
             Self::ExpectationFailed => own(417, "expectation-failed", "Only 100-continue can be expected"),
+            Self::Forbidden => own(403, "forbidden", "This request is not allowed here"),
             Self::HeadersTooLarge => own(431, "headers-too-large", "There are too many header fields"),
             Self::Internal => about(500, "internal", "The gateway failed", "proxy_internal_error"),
             Self::InvalidToken { .. } => own(401, "invalid-token", "The token is not accepted"),
@@ -169,6 +174,7 @@ impl Rejection {
             }
             Self::NotFound => own(404, "no-route", "There is nothing here"),
             Self::RequestTimeout => own(408, "request-timeout", "The request took too long to arrive"),
+            Self::RequireFailed => own(403, "require-failed", "This request is not allowed here"),
             Self::StoreUnavailable => own(503, "store-unavailable", "Limits cannot be checked now"),
             Self::TooManyFailures { .. } => own(429, "too-many-failures", "Too many tokens were not accepted"),
             Self::UnknownCoding => own(501, "unknown-coding", "Only the chunked transfer coding is known here"),
@@ -205,6 +211,7 @@ impl Rejection {
     /// Who caused it.
     pub fn fault(&self) -> Fault {
         match self.shape() {
+            _ if matches!(self, Self::RequireFailed) => Fault::Gateway,
             _ if matches!(self, Self::UnknownCoding | Self::VersionNotSupported) => Fault::Client,
             Shape { status: ..500, .. } => Fault::Client,
             Shape { proxy_error: Some(_), .. } if !matches!(self, Self::Internal | Self::LoopDetected) => {
@@ -238,7 +245,8 @@ impl Rejection {
     /// The response: `application/problem+json` (RFC 9457), with `Retry-After`, `WWW-Authenticate` (RFC 6750, section 3),
     /// `Allow` and `Proxy-Status` (RFC 9209) where they belong. `instance` is the request's id.
     pub fn response(&self, instance: Option<&str>) -> Response<Bytes> {
-        let shape = self.shape();
+        // That an expression failed, and so perhaps how to make it fail, is the operator's business.
+        let shape = if matches!(self, Self::RequireFailed) { Self::Forbidden.shape() } else { self.shape() };
         let mut response = Response::new(Bytes::from(self.problem(&shape, instance)));
         *response.status_mut() = shape.status();
         let headers = response.headers_mut();
@@ -318,6 +326,18 @@ mod tests {
         assert_eq!(expired.body(), forged.body());
         assert_eq!(expired.headers(), forged.headers());
         assert_eq!(expired.headers()[WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
+    }
+
+    #[test]
+    fn a_client_does_not_learn_that_an_expression_failed() {
+        let (refused, failed) = (Rejection::Forbidden, Rejection::RequireFailed);
+        assert_ne!(refused.code(), failed.code());
+        assert_eq!((refused.fault(), failed.fault()), (Fault::Client, Fault::Gateway));
+        let (refused, failed) = (refused.response(Some("id")), failed.response(Some("id")));
+        assert_eq!(
+            (refused.status(), refused.headers(), refused.body()),
+            (failed.status(), failed.headers(), failed.body())
+        );
     }
 
     #[test]

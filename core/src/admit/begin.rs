@@ -41,6 +41,9 @@ impl<'p> Routed<'p, '_> {
             },
         };
         let facts = self.facts(known.as_ref().map(|known| &*known.identity));
+        if let Err(rejection) = self.required(facts.identity) {
+            return Begun::Done(self.concluded(self.accepted(known), Err(rejection)));
+        }
         match ask(&self.route.limits, &facts, services) {
             Ok(Some(Answer::Now(taken))) => Begun::Done(self.conclude(known, taken, services)),
             Ok(Some(later)) => Begun::Asked(known, later),

@@ -226,10 +226,10 @@ impl<'p, 'r> Routed<'p, 'r> {
         }
     }
 
-    /// Steps 2 and 3.
+    /// Steps 2 and 3, with what the route requires between them: who is refused for that spends nothing.
     ///
     /// # Errors
-    /// Whatever [`authenticate`] and [`limit`] refuse with.
+    /// Whatever [`authenticate`] and [`limit`] refuse with, and 403 when what the route requires does not hold.
     pub async fn admit(&self, services: Services<'_>) -> Result<Admitted<'p>, Refused> {
         let accepted = match &self.route.access {
             Access::Public => None,
@@ -239,8 +239,20 @@ impl<'p, 'r> Routed<'p, 'r> {
             }
         };
         let identity = accepted.as_ref().map(|accepted| &*accepted.identity);
-        let limited = limit(&self.route.limits, &self.facts(identity), services).await;
+        let limited = match self.required(identity) {
+            Ok(()) => limit(&self.route.limits, &self.facts(identity), services).await,
+            Err(rejection) => Err(rejection),
+        };
         self.concluded(accepted, limited)
+    }
+
+    /// What the route requires. An expression that fails refuses, whatever it would have said.
+    fn required(&self, identity: Option<&Identity>) -> Result<(), Rejection> {
+        match self.route.require.as_ref().map(|require| require.holds(&self.facts(identity))) {
+            None | Some(Ok(true)) => Ok(()),
+            Some(Ok(false)) => Err(Rejection::Forbidden),
+            Some(Err(_)) => Err(Rejection::RequireFailed),
+        }
     }
 
     /// What step 3 comes to, for whom step 2 accepted.

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use portcullis_core::admit::{self, Admitted, Head, Routed, Services};
-use portcullis_core::auth::{Challenge, Scheme};
+use portcullis_core::admit::{self, Admitted, Head, Refused, Routed, Services};
+use portcullis_core::auth::{Challenge, Identity, Scheme};
 use portcullis_core::headers::{Arrival, Proto, Survey, Via};
 use portcullis_core::limit::Rule;
 use portcullis_core::plan::{Access, Plan};
@@ -31,7 +31,7 @@ use portcullis_core::time::Clock;
 pub(super) use args::Args;
 use args::Peer;
 use explanation::{
-    Answer, Asked, Candidate, Client, Counted, Explanation, Field, Jwt, Known, Removed, Taking, Verifier,
+    Answer, Asked, Candidate, Client, Condition, Counted, Explanation, Field, Jwt, Known, Removed, Taking, Verifier,
 };
 use secrets::Secrets;
 
@@ -114,7 +114,11 @@ async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(
     let clock = Clock::system();
     let store = crate::parts::memory_store(&clock);
     let services = Services { clock: &clock, local: None, store: &store, subjects: &SubjectKey::random() };
-    let admitted = routed.admit(services).await.map_err(|refused| refused.rejection)?;
+    let admitted = routed.admit(services).await.map_err(|refused| {
+        found.require = refused_by(&refused, &routed);
+        refused.rejection
+    })?;
+    found.require = require(&routed, admitted.identity.as_deref());
     identity(&admitted, found);
     let secrets = Secrets::of(plan, &parts.uri, &parts.headers);
     found.limits = Some(limits(&routed, &admitted, &secrets));
@@ -191,6 +195,22 @@ fn access(config: &Config, routed: &Routed<'_, '_>) -> explanation::Access {
         }),
     });
     explanation::Access { public: false, verifiers: verifiers.collect() }
+}
+
+/// What the route requires, and whether it holds.
+fn require(routed: &Routed<'_, '_>, identity: Option<&Identity>) -> Option<Condition> {
+    let require = routed.route().require.as_ref()?;
+    let (value, error) = match require.holds(&routed.facts(identity)) {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Some(Condition { expression: require.source().to_owned(), value, error })
+}
+
+/// The same for a request that was refused for it, and not before.
+fn refused_by(refused: &Refused, routed: &Routed<'_, '_>) -> Option<Condition> {
+    let reached = !matches!(refused.rejection.status(), StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE);
+    if reached { require(routed, refused.identity.as_deref()) } else { None }
 }
 
 fn identity(admitted: &Admitted<'_>, found: &mut Explanation) {

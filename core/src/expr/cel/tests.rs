@@ -10,10 +10,10 @@ use crate::route::Params;
 /// A request with something of everything.
 fn with_facts<T>(claims: &Value, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
     let mut headers = HeaderMap::new();
-    headers.append("x-one", HeaderValue::from_static("1"));
-    headers.append("x-two", HeaderValue::from_static("a"));
-    headers.append("x-two", HeaderValue::from_static("b"));
-    headers.append("x-raw", HeaderValue::from_bytes(b"\xff").unwrap());
+    headers.try_append("x-one", HeaderValue::from_static("1")).unwrap();
+    headers.try_append("x-two", HeaderValue::from_static("a")).unwrap();
+    headers.try_append("x-two", HeaderValue::from_static("b")).unwrap();
+    headers.try_append("x-raw", HeaderValue::from_bytes(b"\xff").unwrap()).unwrap();
     let identity = Identity::new("users", "ada", claims.as_object().cloned().unwrap_or_default(), None).unwrap();
     ask(&Facts {
         client: Some("192.0.2.7".parse().unwrap()),

@@ -158,7 +158,7 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
 
-fn key<'k>(key: &'k dyn Val) -> Result<&'k str, ExecutionError> {
+fn key(key: &dyn Val) -> Result<&str, ExecutionError> {
     key.downcast_ref::<CelString>().map(CelString::inner).ok_or_else(|| ours("a key is not text"))
 }
 
@@ -213,7 +213,7 @@ impl Indexer for Lazy<'_> {
     where
         Self: 'w,
     {
-        self.field(key(name)?).map(|value| CowVal::Owned(value))
+        self.field(key(name)?).map(CowVal::Owned)
     }
 
     fn steal<'w>(self: Box<Self>, name: &dyn Val) -> Result<Box<dyn Val + 'w>, ExecutionError>

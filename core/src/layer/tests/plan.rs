@@ -42,6 +42,7 @@ fn route(name: &str, pattern: &str, access: Access, limits: Vec<Rule>) -> Route 
         name: name.into(),
         pattern: pattern.parse().unwrap(),
         request: HeaderRules::default(),
+        require: None,
         response: HeaderRules::default(),
         target: Target::Respond(Respond { body: Bytes::new(), headers: HeaderMap::new(), status: StatusCode::OK }),
         timeout: Duration::from_secs(1),

@@ -28,6 +28,8 @@ pub(super) struct Explanation {
     pub(super) identity: Option<Known>,
     /// Header fields that say so to the upstream.
     pub(super) sets: Vec<Field>,
+    /// What the route requires; null where it requires nothing.
+    pub(super) require: Option<Condition>,
     /// What it is counted by.
     pub(super) limits: Option<Vec<Counted>>,
     /// What answers.
@@ -123,6 +125,16 @@ pub(super) struct Known {
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) value: String,
+}
+
+/// An expression, and its value for this request.
+#[derive(Debug, Serialize)]
+pub(super) struct Condition {
+    pub(super) expression: String,
+    /// Null where it has none.
+    pub(super) value: Option<bool>,
+    /// Why it has none.
+    pub(super) error: Option<String>,
 }
 
 /// A limit that the request counts against.

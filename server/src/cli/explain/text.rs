@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::explanation::{Answer, Counted, Explanation, Forward, Pool, Ruled, Target, Verifier};
+use super::explanation::{Answer, Condition, Counted, Explanation, Forward, Pool, Ruled, Target, Verifier};
 use super::secrets::COVERED;
 use crate::config::IN_CODE;
 
@@ -26,12 +26,23 @@ pub(super) fn lines(explanation: &Explanation) -> Vec<String> {
     rows.extend(tokens(explanation).into_iter().map(|text| ("tokens", text)));
     rows.extend(explanation.identity.iter().map(|who| ("identity", format!("{} (by {})", who.id, who.verifier))));
     rows.extend(explanation.sets.iter().map(|field| ("sets", format!("{}: {}", field.name, field.value))));
+    rows.extend(explanation.require.iter().map(|require| ("require", condition(require))));
     rows.extend(limits(explanation.limits.as_deref()).into_iter().map(|text| ("limit", text)));
     rows.extend(target(explanation.target.as_ref()));
     rows.extend(explanation.hides.iter().map(|place| ("hides", place.clone())));
     rows.extend(explanation.fields.iter().map(|ruled| ("fields", field(ruled))));
     rows.extend(explanation.answer.iter().map(|given| ("answer", answer(given))));
     rows.into_iter().map(|(about, text)| format!("{about:>10}  {text}")).collect()
+}
+
+fn condition(condition: &Condition) -> String {
+    let value = match (condition.value, &condition.error) {
+        (Some(value), _) => value.to_string(),
+        (None, error) => format!("an error, so refused: {}", error.as_deref().unwrap_or_default()),
+    };
+    // An expression may be written over several lines.
+    let words: Vec<_> = condition.expression.split_whitespace().collect();
+    format!("{} = {value}", words.join(" "))
 }
 
 fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {

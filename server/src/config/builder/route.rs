@@ -40,6 +40,8 @@ impl Route {
         texts methods;
         /// The path: exact, with `{parameters}`, or a subtree, `/orders/**`.
         text path;
+        /// What must hold, an expression; else 403.
+        text require;
         /// The upstream's path: a template.
         text rewrite;
         /// What is taken off the path.

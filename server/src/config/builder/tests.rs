@@ -211,6 +211,7 @@ fn everything() -> Builder {
                 .max_body_size(1 << 20)
                 .strip_prefix("/api")
                 .timeout(5 * second)
+                .require("has(identity.claims.role)")
                 .upgrade(["websocket"])
                 .request(|rules| rules.set("x-tenant", "{claim:tenant}").add("x-path", "{path}").remove(["x-debug"]))
                 .response(|rules| rules.set("x-by", "gate").add("x-more", "one").remove(["server"]))

@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod auths;
+mod expressions;
 mod headers;
 mod limit_keys;
 mod limits;

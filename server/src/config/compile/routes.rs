@@ -10,7 +10,7 @@ use portcullis_core::route::{Entry, HostPattern, Pattern, Table, Tie};
 use super::access::Verifiers;
 use super::limits::Rules;
 use super::target::Upstreams;
-use super::{Problems, limit_keys, names, rules, server, upgrade};
+use super::{Problems, expressions, limit_keys, names, rules, server, upgrade};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
 use crate::config::schema::limits::Use;
@@ -104,6 +104,7 @@ fn route(
     }
     let limits = limits(context, written, name, (pattern, access.as_ref()), problems);
     let max_body_size = server::body_size(&written.max_body_size, context.max_body_size, problems);
+    let require = expressions::require(written, name, (pattern, access.as_ref()), problems);
     let upgrade = upgrade::compile(written, target.as_ref(), &context.upstreams, problems);
     let keeps = written.encoded_slashes.get().is_some_and(|word| word.value == "keep");
     Some(Route {
@@ -114,6 +115,7 @@ fn route(
         name: name.into(),
         pattern: pattern?.clone(),
         request: request?,
+        require: require?,
         response: response?,
         target: target?,
         timeout: written.timeout.get().map_or(TIMEOUT, |timeout| timeout.value),

@@ -25,6 +25,7 @@ pub(crate) struct Route {
     pub(crate) path: Given<Text>,
     pub(crate) redirect: Given<Redirect>,
     pub(crate) request: Given<Rules>,
+    pub(crate) require: Given<Text>,
     pub(crate) respond: Given<Respond>,
     pub(crate) response: Given<Rules>,
     pub(crate) rewrite: Given<Text>,
@@ -48,7 +49,7 @@ pub(crate) struct Respond {
 
 impl Route {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        section.not_built_yet(&["when", "require", "cors", "compose"]);
+        section.not_built_yet(&["when", "cors", "compose"]);
         section.not_built("cache", Harmless::Word("off"));
         Self {
             answers_otherwise: section.has("compose"),
@@ -62,6 +63,7 @@ impl Route {
             path: section.text("path"),
             redirect: section.value("redirect").and_then(Redirect::read),
             request: section.table("request", Rules::read_request),
+            require: section.some_text("require"),
             respond: section.table("respond", Respond::read),
             response: section.table("response", Rules::read_response),
             rewrite: section.some_text("rewrite"),
