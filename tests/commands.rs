@@ -198,7 +198,7 @@ fn check_reports_everything_and_says_the_worst_case() {
     let good = portcullis(&["check"], folder.path());
     assert_eq!(good.status.code(), Some(0));
     assert!(text(&good.stdout).contains("at most 200 in any minute"), "{}", text(&good.stdout));
-    file(folder.path(), "[[routes]]\npath = \"/**\"\nupstraem = \"app\"\nrequire = \"false\"\n");
+    file(folder.path(), "[[routes]]\npath = \"/**\"\nupstraem = \"app\"\nwhen = \"false\"\n");
     let bad = portcullis(&["check"], folder.path());
     assert_eq!(bad.status.code(), Some(2));
     let report = text(&bad.stderr);

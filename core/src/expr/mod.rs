@@ -87,8 +87,8 @@ pub struct ExprError {
 }
 
 impl ExprError {
-    #[cfg(feature = "cel")]
-    fn new(message: impl Into<String>, offset: Option<usize>) -> Self {
+    /// An error that says `message`, at a byte of the text where that is known.
+    pub fn new(message: impl Into<String>, offset: Option<usize>) -> Self {
         Self { message: message.into(), offset }
     }
 

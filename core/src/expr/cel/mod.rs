@@ -102,6 +102,8 @@ fn first(errors: &ParseErrors, source: &str) -> ExprError {
     if message.starts_with("expression recursion limit") {
         return ExprError::new(format!("its brackets are more than {MAX_BRACKETS} deep"), None);
     }
+    let message =
+        if message.starts_with("mismatched input '='") { "`=` compares nothing; write `==`" } else { message };
     ExprError::new(message, offset(error.pos, source))
 }
 

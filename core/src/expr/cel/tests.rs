@@ -122,6 +122,7 @@ fn what_is_wrong_is_found_when_it_is_read() {
         ("", "it is empty"),
         ("request.", "expected identifier after '.'"),
         ("(1", "expected ')'"),
+        ("1 = 1", "`=` compares nothing"),
         ("1 +", ""),
         ("'open", "unterminated string literal"),
         ("user.name", "there is no `user`; there is request, params and identity"),
