@@ -57,7 +57,7 @@
 //! The `guide` has the concepts, the steps of a request and recipes.
 //!
 //! Read [`plan`] first: what a request is decided by. Then [`admit`], the first three of a gateway's eight steps, which calls
-//! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind. [`source`] names a value of a request, [`subject`]
+//! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind, and [`caching`], when it need not be asked. [`source`] names a value of a request, [`subject`]
 //! is who it is counted as, [`template`] makes a path, a query, a header or a URL of it; [`headers`] is what a proxy does to fields; [`rejection`] is every
 //! way to be refused; [`time`] is the only file that reads a clock; [`answer`] is what the traits return. `layer` (feature `tower`) puts
 //! the steps in front of any service.
@@ -100,6 +100,7 @@
 pub mod admit;
 pub mod answer;
 pub mod auth;
+pub mod caching;
 // Nothing but pages: only the documentation has it, and its examples need what these features bring.
 #[cfg(all(doc, feature = "api-key", feature = "jwt", feature = "testing"))]
 pub mod guide;

@@ -80,6 +80,7 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let plan = Plan {
         identity_headers,
         auths: auths.into(),
+        cache_size: portcullis_core::plan::CacheRule::SIZE,
         routes: routes.into(),
         table,
         trusted,

@@ -108,6 +108,7 @@ fn route(
     let keeps = written.encoded_slashes.get().is_some_and(|word| word.value == "keep");
     Some(Route {
         access: access?,
+        cache: None,
         encoded_separators: if keeps { EncodedSeparators::Keep } else { EncodedSeparators::Reject },
         limits: limits?,
         max_body_size,
