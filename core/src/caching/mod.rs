@@ -32,6 +32,7 @@
 mod conditional;
 mod control;
 mod date;
+mod dictionary;
 mod directives;
 mod etag;
 mod freshness;

@@ -37,8 +37,6 @@ pub(crate) enum Harmless {
     Empty,
     /// `false`, or zero.
     Zero,
-    /// One word, or nothing.
-    Word(&'static str),
 }
 
 impl<'r> Section<'r> {
@@ -217,7 +215,6 @@ impl Harmless {
     fn covers(self, value: &DeValue<'_>) -> bool {
         match (self, value) {
             (_, DeValue::String(text)) if text.is_empty() => true,
-            (Self::Word(word), DeValue::String(text)) => text == word,
             (Self::Zero, DeValue::Boolean(value)) => !value,
             (Self::Zero, DeValue::Integer(number)) => number.as_str() == "0",
             (Self::Zero, DeValue::Float(number)) => number.as_str().parse() == Ok(0.0),

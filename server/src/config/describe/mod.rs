@@ -166,7 +166,6 @@ fn below(page: &Page, path: &mut Vec<Step>, step: Step) -> Value {
 fn nothing(harmless: Harmless) -> Value {
     match harmless {
         Harmless::Empty => json!({ "$ref": "#/$defs/nothing" }),
-        Harmless::Word(word) => json!({ "enum": [word, ""] }),
         Harmless::Zero => json!({ "enum": [0, false, ""] }),
     }
 }
