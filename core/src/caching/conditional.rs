@@ -47,10 +47,13 @@ pub fn sent(
 /// `If-None-Match`, and where there is none `If-Modified-Since` (RFC 9110, section 13.2.2).
 fn is_not_modified(request: &HeaderMap, stored: &HeaderMap, wall: UnixTime) -> bool {
     if request.contains_key(IF_NONE_MATCH) {
-        let tag = only(stored, &ETAG).and_then(|line| Etag::of(line.as_bytes()));
+        let own = only(stored, &ETAG);
+        let tag = own.and_then(|line| Etag::of(line.as_bytes()));
         let mut lines = request.get_all(IF_NONE_MATCH).iter();
         return lines.any(|line| match line.as_bytes().trim_ascii() {
             b"*" => true,
+            // What is no tag, for want of quotes, is known by being the same.
+            _ if own == Some(line) => true,
             list => tag.is_some_and(|tag| Etags::of(list).any(|other| tag.is_weakly(other))),
         });
     }

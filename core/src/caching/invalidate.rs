@@ -28,15 +28,23 @@ pub fn also_invalidated(headers: &HeaderMap, origin: Origin<'_>, path: &str) -> 
     lines.filter_map(|line| named(line.to_str().ok()?, origin, path)).collect()
 }
 
+/// A reference begins with a scheme where a colon comes before anything else that parts it (RFC 3986, section 4.2).
+fn has_scheme(reference: &str) -> bool {
+    reference.find([':', '/', '?']).is_some_and(|at| reference.get(at..=at) == Some(":"))
+}
+
 fn named(text: &str, origin: Origin<'_>, base: &str) -> Option<Named> {
     let text = text.split('#').next().unwrap_or_default();
     let resolved = match text.strip_prefix("//") {
         Some(_) => format!("{}:{text}", origin.scheme.as_str()),
-        None if text.starts_with('/') || text.contains("://") => text.to_owned(),
+        None if text.starts_with('/') || has_scheme(text) => text.to_owned(),
         None if text.is_empty() || text.starts_with('?') => format!("{base}{text}"),
         None => format!("{}/{text}", base.rsplit_once('/').map_or("", |(folder, _)| folder)),
     };
     let uri: Uri = resolved.parse().ok()?;
+    if has_scheme(&resolved) && uri.authority().is_none() {
+        return None;
+    }
     if let Some(authority) = uri.authority() {
         let scheme = match uri.scheme_str()? {
             "http" => Scheme::Http,

@@ -5,7 +5,8 @@
 //! 1. **A request was admitted.** [`Ask::of`] says what goes by it, or why it goes past the cache ([`Bypass`]): then nothing is looked
 //!    up, stored or collapsed, and `Cache-Status` has `fwd=method` or `fwd=bypass` with [`Bypass::as_str`]. After the answer to
 //!    one that is [`Bypass::Unsafe`], [`invalidates`] says whether what is stored for its target goes, and [`also_invalidated`] what else: by the
-//!    name that [`write_target`] gives a resource, whatever route and whoever it was stored for.
+//!    name that [`write_target`] gives a resource, whatever route and whoever it was stored for. That goes for every route, one without a
+//!    cache too: what is written by one may be read by another.
 //! 2. **Look up.** [`write_key`] puts the key into a buffer. Under a key there may be several answers, each chosen by the fields that
 //!    its [`VaryNames`] name: [`VaryNames::write`] makes the bytes of a stored request and of this one, and equal bytes fit. Of several
 //!    that fit, the one that came last counts.
@@ -17,7 +18,7 @@
 //!    Vary, may wait for one answer; it is theirs if it is [`storable()`], and fits them. An [`identified`](Ask::identified) one that is not kept
 //!    [`apart`](Ask::apart) waits for nobody, because answers to it are shared only where they say so, which nobody knows before.
 //!    A request with `Range` and nothing stored is best sent as it is, and waits for nobody: a part is never stored as a whole.
-//! 5. **304.** If it [`confirms`] what was asked about, [`updated`] is the new head, and [`storable()`] (with the stored status) says whether
+//! 5. **304.** If it [`confirms`] what was asked about, [`updated`] is the new head, and [`storable_again`] says whether
 //!    and how long it may be kept. If it does not, what is stored is dropped and the upstream is asked again, for all of it.
 //! 6. **No answer, or one that [`is_failure`].** [`stands_in`] says whether what is stored may be sent instead.
 //! 7. **Any other answer.** [`storable()`] says how it may be stored, or why not ([`Unstorable`]), and [`kept()`] what of its head. It is
@@ -58,6 +59,9 @@ pub use range::ByteRange;
 pub use request::{Ask, Bypass, is_safe};
 pub use reuse::{Reuse, is_failure, reuse, stands_in};
 pub use status::{CACHE_STATUS, CacheStatus, Forward, StatusText};
-pub use storable::{Answered, Storable, Unstorable, storable};
+pub use storable::{Answered, Storable, Unstorable, storable, storable_again};
 pub use update::{ask_again, ask_for_all, confirms, head_agrees, updated};
 pub use vary::{MAX_VARIANTS, MAX_VARY, VaryNames};
+
+#[cfg(test)]
+mod tests;

@@ -39,10 +39,10 @@ pub(super) fn sent(request: &HeaderMap, stored: &HeaderMap, length: u64, wall: U
     }
     match Wanted::of(range.as_bytes()) {
         None => Sent::Whole,
-        // All there is of a body that is empty, or shorter than what is asked for from its end.
-        Some(Wanted::Last(count)) if count > 0 && (count >= length || length == 0) => Sent::Whole,
         Some(Wanted::Last(0)) => Sent::Unsatisfiable,
-        Some(Wanted::Last(count)) => part(length - count, u64::MAX, length),
+        // The end of nothing is all there is of it, and no range can say that.
+        Some(Wanted::Last(_)) if length == 0 => Sent::Whole,
+        Some(Wanted::Last(count)) => part(length.saturating_sub(count), u64::MAX, length),
         Some(Wanted::From(first, last)) => part(first, last, length),
     }
 }

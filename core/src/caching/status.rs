@@ -112,7 +112,8 @@ impl CacheStatus {
         if self.collapsed {
             line.push(b"; collapsed")?;
         }
-        if let Some(detail) = self.detail {
+        // Words are shorter; what is not is left out, and cuts nothing off.
+        if let Some(detail) = self.detail.filter(|detail| detail.len() <= 48) {
             line.push(b"; detail=")?;
             line.push(detail.as_bytes())?;
         }

@@ -115,6 +115,35 @@ pub fn storable(
     if ask.head {
         return Err(Unstorable::Head);
     }
+    storable_of(rule, ask, answer, age(answer.headers), is_ours)
+}
+
+/// Whether a stored answer that was confirmed may still be stored, and for how long from now: `updated` is its head with what the `reply` said in its
+/// place ([`updated`](super::updated)), `status` the stored one. The reply's own `Age` counts.
+///
+/// # Errors
+///
+/// [`Unstorable`] says why not: it may be sent to whoever asked, and is forgotten. But for [`Unstorable::NoStoreAsked`], which is that client's
+/// wish and leaves what is stored as it was.
+pub fn storable_again(
+    rule: &CacheRule,
+    ask: &Ask,
+    status: StatusCode,
+    updated: &HeaderMap,
+    reply: &Answered<'_>,
+    is_ours: &dyn Fn(&HeaderName) -> bool,
+) -> Result<Storable, Unstorable> {
+    let answer = Answered { status, headers: updated, ..*reply };
+    storable_of(rule, ask, &answer, age(reply.headers), is_ours)
+}
+
+fn storable_of(
+    rule: &CacheRule,
+    ask: &Ask,
+    answer: &Answered<'_>,
+    age: u32,
+    is_ours: &dyn Fn(&HeaderName) -> bool,
+) -> Result<Storable, Unstorable> {
     if ask.control.no_store {
         return Err(Unstorable::NoStoreAsked);
     }
@@ -127,7 +156,7 @@ pub fn storable(
     if vary.names().iter().any(is_ours) {
         return Err(Unstorable::VaryOurs);
     }
-    let freshness = said.freshness(rule, answer)?;
+    let freshness = said.freshness(rule, answer, age)?;
     Ok(Storable { freshness, vary })
 }
 
@@ -168,7 +197,7 @@ impl Said {
         Ok(())
     }
 
-    fn freshness(&self, rule: &CacheRule, answer: &Answered<'_>) -> Result<Freshness, Unstorable> {
+    fn freshness(&self, rule: &CacheRule, answer: &Answered<'_>, age: u32) -> Result<Freshness, Unstorable> {
         let control = &self.control;
         let ttl = rule.ttl.filter(|_| is_kept_by_route(answer.status)).map(seconds);
         let lifetime = match control.lifetime().or(self.expires).or(ttl) {
@@ -184,7 +213,7 @@ impl Said {
         };
         let window = |said: Option<u32>, route| said.or(Option::map(route, seconds)).unwrap_or(0);
         let terms = Terms {
-            initial_age: initial_age(answer),
+            initial_age: initial_age(answer, age),
             lifetime,
             while_revalidating: window(control.stale_while_revalidate, rule.stale_while_revalidate),
             on_error: window(control.stale_if_error, rule.stale_if_error),
@@ -207,11 +236,11 @@ fn seconds(duration: std::time::Duration) -> u32 {
 }
 
 /// How old an answer was when it came (RFC 9111, section 4.2.3).
-fn initial_age(answer: &Answered<'_>) -> u32 {
+fn initial_age(answer: &Answered<'_>, age: u32) -> u32 {
     let said = made_at(answer);
     let apparent = said.map_or(0, |made| answer.wall.as_secs().saturating_sub(made.as_secs()));
     let delay = answer.received.since(answer.asked).as_secs();
-    let corrected = u64::from(age(answer.headers)).saturating_add(delay);
+    let corrected = u64::from(age).saturating_add(delay);
     u32::try_from(apparent.max(corrected)).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }
 

@@ -36,26 +36,28 @@ pub fn ask_again(request: &mut HeaderMap, stored: &HeaderMap) -> Result<(), Head
     Ok(())
 }
 
-/// Whether a 304 says that this stored answer holds (RFC 9111, section 4.3.4): by its tag where it has one, else by its last change, else because it
+/// Whether a 304 says that this stored answer holds (RFC 9111, section 4.3.4): by its tag where both have one, else by its last change, else because it
 /// names nothing and was asked about this one. One that does not match confirms nothing, and the request is sent again without conditions.
 pub fn confirms(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
-    if let Some(tag) = not_modified.get(ETAG) {
-        let (tag, own) = (Etag::of(tag.as_bytes()), only(stored, &ETAG).and_then(|own| Etag::of(own.as_bytes())));
-        return match (tag, own) {
-            (Some(tag), Some(own)) if tag.is_weak() => tag.is_weakly(own),
-            (Some(tag), Some(own)) => tag.is_strongly(own) || (own.is_weak() && tag.is_weakly(own)),
-            _ => false,
-        };
+    let tag = not_modified.get(ETAG);
+    if let (Some(tag), Some(own)) = (tag, stored.get(ETAG)) {
+        return tag == own || is_weakly(tag.as_bytes(), own.as_bytes());
     }
     match not_modified.get(LAST_MODIFIED) {
         Some(changed) => stored.get(LAST_MODIFIED) == Some(changed),
-        None => true,
+        None => tag.is_none(),
     }
+}
+
+/// One tag for the other, where at least one is weak: a strong one is confirmed by itself only.
+fn is_weakly(tag: &[u8], own: &[u8]) -> bool {
+    let (Some(tag), Some(own)) = (Etag::of(tag), Etag::of(own)) else { return false };
+    (tag.is_weak() || own.is_weak()) && tag.is_weakly(own)
 }
 
 /// A stored head with what a 304, or the answer to HEAD, says in its place (RFC 9111, section 3.2): each of its fields replaces the stored lines of that name,
 /// but for those that a head is never stored with, and those that tell what is in the stored body. Whether the result may still be stored, and for how long, is
-/// asked anew, with the stored status: [`storable()`](super::storable()).
+/// asked anew: [`storable_again`](super::storable_again).
 ///
 /// # Errors
 ///

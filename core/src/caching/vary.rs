@@ -82,7 +82,7 @@ fn value(request: &HeaderMap, name: &HeaderName, out: &mut Vec<u8>) {
     let mut first = true;
     for line in lines {
         if !std::mem::take(&mut first) {
-            out.push(b',');
+            out.extend_from_slice(if negotiates { b"," } else { b", " });
         }
         if negotiates { normalised(line.as_bytes(), out) } else { out.extend_from_slice(line.as_bytes().trim_ascii()) }
     }

@@ -177,7 +177,7 @@ fn caches_are_compiled() {
         mine.key.as_ref().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["param:id", "query:page"]
     );
-    assert_eq!(*mine.token_cookies, ["session".into()]);
+    assert_eq!(mine.token_cookies.iter().map(|name| &**name).collect::<Vec<_>>(), ["session"]);
 }
 
 #[test]
