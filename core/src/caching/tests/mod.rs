@@ -8,6 +8,7 @@ mod freshness;
 mod heads;
 mod invalidate;
 mod key;
+mod oracle;
 mod properties;
 mod request;
 mod reuse;
