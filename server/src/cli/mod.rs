@@ -89,22 +89,10 @@ pub fn main() -> ExitCode {
 
 /// Reads a configuration, or prints its report.
 fn load(file: &Path, options: LoadOptions) -> Result<Config, ExitCode> {
-    let config = config::load_with(file, &environment, options).map_err(|report| {
+    config::load_with(file, &environment, options).map_err(|report| {
         complain(&report);
         ExitCode::from(WRONG)
-    });
-    config.and_then(refuse_cache) // THE SWITCH OF THE CACHE: `config` alone, and no function below, once answers are kept.
-}
-
-/// What is read and checked, but not done yet, is refused and never ignored.
-fn refuse_cache(config: Config) -> Result<Config, ExitCode> {
-    match config.plan.routes.iter().find(|route| route.cache.is_some()) {
-        None => Ok(config),
-        Some(route) => {
-            say(&format!("error: the route {} has a `cache`, which is not built yet", route.name));
-            Err(ExitCode::from(WRONG))
-        }
-    }
+    })
 }
 
 /// The file to read: the named one, else ./portcullis.toml, else a lesson.
