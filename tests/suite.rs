@@ -19,6 +19,7 @@ mod templates; // hostile values in rewrite, redirect and headers change no targ
 
 // What is decided.
 mod cluster; // gateways that share their limits in Redis, and what becomes of them without it
+mod floods; // the same while it dies, hangs and comes back under load
 mod identity; // tokens, forged identity headers
 mod issuers; // public keys from files and issuers, rotation, outages
 mod keys; // API keys, several verifiers, where tokens stand

@@ -132,10 +132,11 @@ impl Builder {
             prefix: self.prefix,
             runtime: runtime.clone(),
             timeout: self.timeout,
+            tls,
             url: self.url,
         };
         let shared = Arc::new(Shared::new(parts));
-        runtime.spawn(Keeper::new(Arc::clone(&shared), tls, first).run(closed));
+        runtime.spawn(Keeper::new(Arc::clone(&shared), first).run(closed));
         Ok((RedisStore::kept_by(open, shared), told))
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -20,12 +19,12 @@ const BEAT: Duration = Duration::from_millis(500);
 const BEAT_ANSWERS: Duration = Duration::from_millis(500);
 
 /// How long an attempt to connect may take, with everything that belongs to it.
-const ATTEMPT: Duration = Duration::from_millis(500);
+pub(crate) const ATTEMPT: Duration = Duration::from_millis(500);
 
 /// The rest after the first failure in a row; each further one rests twice as long, up to [`LONGEST_REST`]. With an attempt it is
 /// less than the two seconds in which a server that is back has to be noticed.
 const REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_millis(800);
+pub(crate) const LONGEST_REST: Duration = Duration::from_millis(800);
 
 /// After how many beats without a loss the next one is the first in a row: five seconds.
 const CALM: u32 = 10;
@@ -36,7 +35,6 @@ const LEAVING: Duration = Duration::from_millis(250);
 /// What the task knows.
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
-    tls: Option<Arc<ClientConfig>>,
     /// Who waits for the first attempt: for an error, if it fails.
     first: Option<oneshot::Sender<Option<String>>>,
     /// This node's name among those that count here.
@@ -54,14 +52,9 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        tls: Option<Arc<ClientConfig>>,
-        first: oneshot::Sender<Option<String>>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, first: oneshot::Sender<Option<String>>) -> Self {
         Self {
             shared,
-            tls,
             first: Some(first),
             node: rand::random(),
             failures: 0,
@@ -105,7 +98,7 @@ impl Keeper {
 
     /// A connection on which the server answers as fast as a request needs it.
     async fn connect(&mut self) -> Result<Arc<Link>, Undecided> {
-        let link = Link::to(&self.shared.url.0, self.tls.as_ref()).await?;
+        let link = Link::to(&self.shared.url.0, self.shared.tls.as_ref()).await?;
         self.beat(&link).await?;
         let pong = timeout(self.shared.timeout, link.ask(&redis::cmd("PING"))).await;
         pong.map_err(|_| Undecided::Waited(self.shared.timeout))??;

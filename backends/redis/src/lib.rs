@@ -77,6 +77,7 @@ mod error;
 mod keeper;
 mod keys;
 mod link;
+mod near;
 mod script;
 mod shared;
 mod standing;

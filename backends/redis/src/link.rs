@@ -50,7 +50,7 @@ pub(crate) struct Link {
 enum Connection {
     Cluster(ClusterConnection),
     /// And the task that reads and writes, which ends with it.
-    Server(MultiplexedConnection, #[expect(dead_code, reason = "held until it is dropped")] Driver),
+    Server(MultiplexedConnection, Driver),
 }
 
 struct Driver(AbortHandle);
@@ -115,6 +115,11 @@ impl Link {
         text.split(|byte| byte.is_ascii_whitespace()).any(|line| line == b"cluster_enabled:1")
     }
 
+    /// Whether its server, or its runtime, has left it. A cluster's goes on with those servers that are there.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(&self.connection, Connection::Server(_, Driver(driver)) if driver.is_finished())
+    }
+
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self.connection, Connection::Cluster(_))
     }
@@ -140,7 +145,8 @@ impl Link {
         };
         let answer = match self.ask(&command("EVALSHA", &self.sha)).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.ask(&command("EVAL", script::SOURCE)).await
+                // Boxed: hardly a request comes here.
+                Box::pin(self.ask(&command("EVAL", script::SOURCE))).await
             }
             answer => answer,
         };

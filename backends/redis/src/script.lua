@@ -30,6 +30,44 @@ local function before(s, n, s2, n2)
   return s < s2 or (s == s2 and n < n2)
 end
 
+local now_s, now_n
+if ARGV[2] then
+  now_s, now_n = unpack_from('>I5I4', ARGV[2])
+else
+  local time = redis.call('TIME')
+  now_s, now_n = tonumber(time[1]), time[2] * 1000
+end
+
+-- One bucket that is enforced: what nearly every request asks. It does what is done below, in a third of the time, because nothing is made
+-- that it does not need.
+if #KEYS == 2 and string.byte(ARGV[1]) == TAKE and string.byte(ARGV[1], 27) % 8 == 0 then
+  local _, known, epoch, _, _, flags, _, _, period_s, period_n, cost_s, cost_n, lives =
+    unpack_from('>Bc8c8I5I4BI4I4I4I4I4I4I6', ARGV[1])
+  local kept_epoch = redis.call('GET', KEYS[1])
+  if kept_epoch then epoch = kept_epoch else redis.call('SET', KEYS[1], epoch, 'PX', EPOCH_LIVES) end
+  if known ~= UNKNOWN and known ~= epoch then return epoch end
+  -- How long until it is full, and no longer than one of its size takes.
+  local s, n, moved = 0, 0, false
+  local kept = redis.call('GET', KEYS[2])
+  if kept then
+    s, n = unpack_from('>I5I4', kept)
+    if before(now_s, now_n, s, n) then s, n = minus(s, n, now_s, now_n) else s, n = 0, 0 end
+    if before(period_s, period_n, s, n) then s, n, moved = period_s, period_n, true end
+  end
+  local after_s, after_n = plus(s, n, cost_s, cost_n)
+  local spends = floor(flags / 16) % 2 == 1
+  local holds = floor(flags / 8) % 2 == 0 and not before(period_s, period_n, after_s, after_n)
+  local spent = holds and spends
+  if spent then s, n = after_s, after_n end
+  -- What a clock wrote that has been set back since would refuse until that time comes.
+  if spent or (spends and moved) then
+    local full_s, full_n = plus(now_s, now_n, s, n)
+    redis.call('SET', KEYS[2], pack('>I5I4', full_s, full_n), 'PX', lives)
+  end
+  local said = 1 + (holds and 2 or 0) + (spent and 4 or 0)
+  return epoch .. pack('>I5I4BI4I4I4I4I4I4', now_s, now_n, said, 0, 0, s, n, 0, 0)
+end
+
 -- How long ago the window began that (s, n) is in: windows are counted from 1970.
 local function since_begin(s, n, period_s, period_n)
   -- How many have passed: at most 2^41, out by one at most.
@@ -54,14 +92,6 @@ local function outweighs(count, s, n, count2, s2, n2)
   local rest = 65536 * (high * n % BILLION - high2 * n2 % BILLION) + low * n - low2 * n2
   local seconds = 65536 * (high * s - high2 * s2) + nanos + low * s - low2 * s2 + floor(rest / BILLION)
   return seconds > 0 or (seconds == 0 and rest % BILLION > 0)
-end
-
-local now_s, now_n
-if ARGV[2] then
-  now_s, now_n = unpack_from('>I5I4', ARGV[2])
-else
-  local time = redis.call('TIME')
-  now_s, now_n = tonumber(time[1]), time[2] * 1000
 end
 
 -- How long until (s, n); zero when it is not after now.

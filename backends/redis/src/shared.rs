@@ -10,12 +10,14 @@ use arc_swap::ArcSwapOption;
 use portcullis_core::limit::{Algorithm, Charge, MemoryStore, Mode, RateLimitStore, Verdict};
 use portcullis_core::subject::SubjectKey;
 use portcullis_core::time::{Clock, Moment};
+use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::absence::Absence;
 use crate::keys::Keys;
 use crate::link::{Link, MOST_WAITING};
+use crate::near::Near;
 use crate::script::{Epoch, ServerTime};
 use crate::state::{Counts, State, StateCell};
 use crate::url::StoreUrl;
@@ -37,6 +39,9 @@ pub(crate) struct Shared {
     state: StateCell,
     /// The connection in force, while there is one.
     pub(crate) link: ArcSwapOption<Link>,
+    /// Those of the runtimes that ask.
+    pub(crate) near: Near,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     /// Wakes the keeper when the connection was lost, or the data.
     pub(crate) wake: Notify,
     waiting: AtomicUsize,
@@ -71,6 +76,7 @@ pub(crate) struct Parts {
     pub(crate) prefix: Box<str>,
     pub(crate) runtime: Handle,
     pub(crate) timeout: Duration,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) url: StoreUrl,
 }
 
@@ -88,6 +94,8 @@ impl Shared {
             counts: Counts::default(),
             state: StateCell::new(),
             link: ArcSwapOption::empty(),
+            near: Near::default(),
+            tls: parts.tls,
             wake: Notify::new(),
             waiting: AtomicUsize::new(0),
             nodes: AtomicU32::new(1),
@@ -127,10 +135,11 @@ impl Shared {
     /// Notices that the server is lost: once, whoever else does. A request of a connection that is no longer in force says nothing.
     pub(crate) fn lose(&self, link: &Arc<Link>, why: &dyn fmt::Display) {
         let state = self.state.load();
-        let in_force = self.link.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, link));
+        let in_force = self.link.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, link)) || self.near.has(link);
         let lost = State::Lost { since: self.clock.now() };
         if in_force && matches!(state, State::Shared | State::Recovering { .. }) && self.state.change(state, lost) {
             tracing::warn!(store = %self.url, error = %why, "Redis is lost: limits go by their on_failure until it answers");
+            self.near.clear();
             self.wake.notify_one();
         }
     }

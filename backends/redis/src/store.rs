@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 
 use portcullis_core::Answer;
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::builder::Builder;
 use crate::error::{OpenError, Undecided};
 use crate::link::Link;
+use crate::near;
 use crate::script;
 use crate::shared::{Shared, Turn};
 use crate::state::{Counters, State, count};
@@ -69,7 +71,7 @@ impl RedisStore {
 
     fn ask(&self, charges: &[Charge]) -> Answer<Result<Verdict, StoreError>> {
         let shared = &self.0.shared;
-        let Some(link) = shared.link.load_full() else { return undecided(shared, Undecided::Lost) };
+        let Some(link) = near::link(shared) else { return undecided(shared, Undecided::Lost) };
         let Some(turn) = shared.turn() else { return undecided(shared, Undecided::Busy) };
         shared.see(charges);
         let (shared, charges) = (Arc::clone(shared), Charges::of(charges));
@@ -127,7 +129,8 @@ async fn within(
     charges: &[Charge],
     purpose: Purpose,
 ) -> Result<Taken, Undecided> {
-    let taken = match tokio::time::timeout(shared.timeout, take::take(shared, link, charges, purpose)).await {
+    let asking = pin!(take::take(shared, link, charges, purpose));
+    let taken = match tokio::time::timeout(shared.timeout, asking).await {
         Ok(taken) => taken,
         Err(_elapsed) => {
             count(&shared.counts.timeouts);

@@ -54,7 +54,8 @@ pub(crate) async fn take(
     let tag = tags.next().unwrap_or_default();
     // One server runs a script over any keys. In a cluster those of one script are in one place.
     if link.is_cluster() && tags.any(|other| other != tag) {
-        return take_parts(shared, link, charges, purpose).await;
+        // Boxed: others need not carry the room for it.
+        return Box::pin(take_parts(shared, link, charges, purpose)).await;
     }
     let known = shared.epoch(place(link, tag));
     if purpose == Purpose::Decide && shared.is_recovering() {

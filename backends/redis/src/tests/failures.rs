@@ -163,6 +163,25 @@ async fn a_server_whose_memory_is_full() {
     assert_eq!(store.take(&[limit]).await.unwrap().remaining, 9);
 }
 
+/// A server that cannot write its data to disk refuses to change it, and says so; a limit's `on_failure` decides meanwhile.
+#[tokio::test]
+async fn a_server_whose_disk_is_full() {
+    let server = Server::with(&["--save", "3600 1", "--enable-protected-configs", "yes"]);
+    let store = patient(&server.url()).await;
+    let limit = charge("disk", 1, Algorithm::FixedWindow, 10);
+    assert_eq!(store.take(&[limit]).await.unwrap().remaining, 9);
+    // Where nobody can make a file, whoever it is.
+    server.ask(&["CONFIG", "SET", "dir", "/proc"]);
+    server.ask(&["BGSAVE"]);
+    until("it notices", || server.text(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err")).await;
+    let error = store.take(&[limit]).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("MISCONF"), "{source}");
+    assert_eq!(store.state(), State::Shared);
+    server.ask(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
+    assert_eq!(store.take(&[limit]).await.unwrap().remaining, 8);
+}
+
 /// R10: what the replica had goes on, and whoever writes to what is a replica now looks for the primary.
 #[tokio::test]
 async fn a_failover() {

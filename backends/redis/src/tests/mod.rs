@@ -17,6 +17,7 @@ mod cluster;
 mod conformance;
 mod exact;
 mod failures;
+mod near;
 mod proxy;
 mod recovery;
 mod silent;

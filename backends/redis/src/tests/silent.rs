@@ -37,6 +37,7 @@ async fn store() -> (RedisStore, DuplexStream) {
         prefix: "portcullis".into(),
         runtime: Handle::current(),
         timeout: TIMEOUT,
+        tls: None,
         url: "redis://nowhere".parse().unwrap(),
     };
     let shared = Arc::new(Shared::new(parts));

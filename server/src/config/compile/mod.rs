@@ -11,6 +11,7 @@ mod limits;
 mod listen;
 mod log;
 mod names;
+mod quotas;
 mod redirect;
 mod respond;
 mod rewrite;
@@ -66,6 +67,7 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let trusted = trusted::compile(file.server.get(), problems);
     let log = log::compile(file.log.get(), folder, problems);
     let store = store::compile(file.store.get(), problems);
+    quotas::note(file, &store.place, problems);
 
     let (auths, verifiers): (Vec<_>, Vec<_>) = auths::compile(&file.auths, problems).into_iter().unzip();
     let headers = auths.iter().flat_map(|auth: &Auth| auth.forward.iter()).map(|forward| &forward.header);
