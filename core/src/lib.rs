@@ -89,6 +89,8 @@
 //! - **upstream**: a named service behind the gateway; its **pool** is its **endpoints**, each a **member** with a weight; a
 //!   **picker** chooses one, and a **lease** is the use of one by one request. Its **roster** has all of them, those
 //!   too that may not be asked now: **ejected** for what came of requests, or **unhealthy** by a **check**.
+//! - **cache**: keeps answers, each **fresh** and then **stale**, under a **key** that tells requests apart; the answers of one key are
+//!   its **variants**. What goes past it is a **bypass**.
 //! - **breaker**: stops asking an upstream that does not answer; a **permit** is its leave to ask.
 //! - **budget**: how many **retries** an upstream may be asked for, as a share of its requests.
 //! - **plan**: the validated run-time description; immutable.

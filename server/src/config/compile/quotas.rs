@@ -37,7 +37,8 @@ fn of_limit(limit: &Limit) -> Option<&Text> {
 /// A name of a limit is no rate, and is passed over.
 fn look(rate: &Text, problems: &mut Problems) {
     if rate.value.parse::<Rate>().is_ok_and(|rate| rate.period >= QUOTA) {
-        let warning = Problem::warning(&rate.span, "this quota is kept in memory").label("a restart makes it whole again");
+        let warning =
+            Problem::warning(&rate.span, "this quota is kept in memory").label("a restart makes it whole again");
         problems.note(warning.hint("to keep it: `[store] url = \"redis://HOST:PORT\"`"));
     }
 }
