@@ -25,8 +25,8 @@ pub enum Sent {
     Unsatisfiable,
 }
 
-/// How a stored answer is sent to who asked for it so. `length` is that of the stored, complete body; `wall` reads dates.
-/// Conditions and ranges count for a stored 200 only, and ranges for GET only. Allocates nothing.
+/// How a stored answer is sent to who asked for it so. `length` is that of the stored, complete body; `wall` reads
+/// dates. Conditions and ranges count for a stored 200 only, and ranges for GET only. Allocates nothing.
 pub fn sent(
     method: &Method,
     request: &HeaderMap,
@@ -65,8 +65,8 @@ fn is_not_modified(request: &HeaderMap, stored: &HeaderMap, wall: UnixTime) -> b
     made.and_then(|line| date(line.as_bytes(), wall)).is_some_and(|made| made <= since)
 }
 
-/// Whether a stored field goes with a 304: all but those that describe a body that is not sent (RFC 9110, section 15.4.5). What a client could
-/// confirm by goes.
+/// Whether a stored field goes with a 304: all but those that describe a body that is not sent (RFC 9110, section
+/// 15.4.5). What a client could confirm by goes.
 pub fn stays_in_304(name: &HeaderName, stored: &HeaderMap) -> bool {
     let describes = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE];
     !describes.contains(name) && (*name != LAST_MODIFIED || !stored.contains_key(ETAG))

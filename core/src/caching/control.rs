@@ -1,7 +1,7 @@
 //! `Cache-Control`: what its directives say, read strictly (RFC 9111, section 5.2).
 //!
-//! What forbids is understood however it is written; what allows must be written as the RFC has it. All lines are one list. A
-//! number that cannot be read, or two that differ, are zero: the response is stale (section 4.2.1).
+//! What forbids is understood however it is written; what allows must be written as the RFC has it. All lines are one
+//! list. A number that cannot be read, or two that differ, are zero: the response is stale (section 4.2.1).
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, PRAGMA};
@@ -14,8 +14,8 @@ pub const MAX_SECONDS: u32 = 1 << 31;
 /// What a response says of how it may be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseControl {
-    /// It does not change while it is fresh (RFC 8246). A shared cache that revalidates only what is stale needs it for nothing
-    /// else than to say so.
+    /// It does not change while it is fresh (RFC 8246). A shared cache that revalidates only what is stale needs it for
+    /// nothing else than to say so.
     pub immutable: bool,
     /// How long it is fresh, in seconds.
     pub max_age: Option<u32>,
@@ -91,8 +91,8 @@ impl ResponseControl {
         self.s_maxage.or(self.max_age)
     }
 
-    /// Whether it must not be used once it is stale, whatever else allows it (RFC 9111, sections 4.2.4 and 5.2.2.10: `s-maxage` has
-    /// the meaning of `proxy-revalidate`).
+    /// Whether it must not be used once it is stale, whatever else allows it (RFC 9111, sections 4.2.4 and 5.2.2.10:
+    /// `s-maxage` has the meaning of `proxy-revalidate`).
     pub fn forbids_stale(&self) -> bool {
         self.must_revalidate || self.proxy_revalidate || self.no_cache || self.s_maxage.is_some()
     }
@@ -132,9 +132,9 @@ pub struct RequestControl {
 }
 
 impl RequestControl {
-    /// Reads all `Cache-Control` lines; `Pragma: no-cache` counts where there are none (RFC 9111, section 5.4). A client may ask for
-    /// less than it could have and is taken at its word; what it says that cannot be read is read as the most demanding.
-    /// Allocates nothing.
+    /// Reads all `Cache-Control` lines; `Pragma: no-cache` counts where there are none (RFC 9111, section 5.4). A
+    /// client may ask for less than it could have and is taken at its word; what it says that cannot be read is read as
+    /// the most demanding. Allocates nothing.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         let mut lines = headers.get_all(CACHE_CONTROL).iter().peekable();

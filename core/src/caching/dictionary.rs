@@ -1,5 +1,6 @@
-//! A dictionary as structured fields have it (RFC 8941, section 4.2.2, with the two types that RFC 9651 adds), as far as a cache needs: every member is checked,
-//! what a cache has no use for is not kept. A crate for all of it would bring four more and a map for each field.
+//! A dictionary as structured fields have it (RFC 8941, section 4.2.2, with the two types that RFC 9651 adds), as far
+//! as a cache needs: every member is checked, what a cache has no use for is not kept. A crate for all of it would
+//! bring four more and a map for each field.
 
 /// A member's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +13,8 @@ pub(super) enum Item {
     Other,
 }
 
-/// Reads one line and hands each member over, in order: of several with one key the last counts. None where it is no dictionary; members that came
-/// before that were handed over, and must be forgotten. Parameters are checked and left.
+/// Reads one line and hands each member over, in order: of several with one key the last counts. None where it is no
+/// dictionary; members that came before that were handed over, and must be forgotten. Parameters are checked and left.
 pub(super) fn members<'a>(line: &'a [u8], mut member: impl FnMut(&'a [u8], Item)) -> Option<()> {
     let mut text = Reader(line);
     text.skip(b" ");

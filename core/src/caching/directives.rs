@@ -84,7 +84,8 @@ impl<'a> Directive<'a> {
         self.value.is_none()
     }
 
-    /// The number of seconds; a quoted one counts too (section 5.2: both forms are accepted). None where it is no number.
+    /// The number of seconds; a quoted one counts too (section 5.2: both forms are accepted). None where it is no
+    /// number.
     pub(super) fn seconds(&self) -> Option<u32> {
         let value = self.value.filter(|_| !self.loose)?;
         let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);

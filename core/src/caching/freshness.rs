@@ -1,4 +1,5 @@
-//! How old an answer is and how long it may be used: worked out once when it is stored, compared with the time afterwards.
+//! How old an answer is and how long it may be used: worked out once when it is stored, compared with the time
+//! afterwards.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use crate::time::Moment;
 /// How long a stale answer is kept that could still be confirmed by its validator: a day, unless others need the room.
 pub const KEPT_FOR_VALIDATION: Duration = Duration::from_secs(24 * 3600);
 
-/// When an answer was made and how long it may be used (RFC 9111, section 4.2). Every time is by the monotonic clock, so that
-/// stepping the wall clock makes nothing older or younger.
+/// When an answer was made and how long it may be used (RFC 9111, section 4.2). Every time is by the monotonic clock,
+/// so that stepping the wall clock makes nothing older or younger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     received: Moment,
@@ -80,7 +81,8 @@ impl Freshness {
         self.initial_age.saturating_add(resident).min(MAX_SECONDS)
     }
 
-    /// How long it is still fresh, in whole seconds; how long it has been stale, below zero. By its lifetime alone, whatever else forbids it.
+    /// How long it is still fresh, in whole seconds; how long it has been stale, below zero. By its lifetime alone,
+    /// whatever else forbids it.
     pub fn ttl(&self, now: Moment) -> i64 {
         i64::from(self.lifetime) - i64::from(self.age(now))
     }
@@ -120,8 +122,8 @@ impl Freshness {
         self.kept_until
     }
 
-    /// The same, stale from now on: what a soft purge leaves. It may still be used while it is asked for again and on an error, as long as
-    /// it might have been anyway.
+    /// The same, stale from now on: what a soft purge leaves. It may still be used while it is asked for again and on
+    /// an error, as long as it might have been anyway.
     #[must_use]
     pub fn made_stale(mut self, now: Moment) -> Self {
         self.fresh_until = self.fresh_until.min(now);

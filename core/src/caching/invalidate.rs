@@ -21,8 +21,8 @@ pub struct Named {
     pub query: Option<String>,
 }
 
-/// The resources that `Location` and `Content-Location` name, as far as they are of the request's origin: those of others are not
-/// ours to make invalid. `path` is the request's own, which what they say is relative to. At most two.
+/// The resources that `Location` and `Content-Location` name, as far as they are of the request's origin: those of
+/// others are not ours to make invalid. `path` is the request's own, which what they say is relative to. At most two.
 pub fn also_invalidated(headers: &HeaderMap, origin: Origin<'_>, path: &str) -> Vec<Named> {
     let lines = [LOCATION, CONTENT_LOCATION].into_iter().filter_map(|name| headers.get(name));
     lines.filter_map(|line| named(line.to_str().ok()?, origin, path)).collect()

@@ -6,8 +6,8 @@ use super::date::written;
 use crate::headers::{HeaderError, SetField, is_hop_by_hop, members};
 use crate::time::UnixTime;
 
-/// The head of an answer as it is stored: without what was for one hop (named by `Connection` or not), one person or one
-/// request, and with `Date` where the origin has none (RFC 9110, section 6.6.1).
+/// The head of an answer as it is stored: without what was for one hop (named by `Connection` or not), one person or
+/// one request, and with `Date` where the origin has none (RFC 9110, section 6.6.1).
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! The key that an answer is stored under: exact bytes, each part with its length before it, so that no two requests that differ
-//! in a part share one.
+//! The key that an answer is stored under: exact bytes, each part with its length before it, so that no two requests
+//! that differ in a part share one.
 
 use http::{HeaderMap, Uri};
 
@@ -62,8 +62,8 @@ fn port(host: &[u8]) -> Option<u16> {
     str::from_utf8(host.get(at + 1..)?).ok()?.parse().ok()
 }
 
-/// Which route an answer was stored for. A route that has changed is another: what was kept under the old one's rules is not for
-/// the new one's clients.
+/// Which route an answer was stored for. A route that has changed is another: what was kept under the old one's rules
+/// is not for the new one's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRoute<'a> {
     /// Its name.
@@ -72,9 +72,9 @@ pub struct KeyRoute<'a> {
     pub generation: u64,
 }
 
-/// Puts the key of a request behind what is in `out`: the route, the scheme, then host, port, path and query (or the sources that the
-/// rule names in their place, an absent one being a value of its own), then who it is kept apart for. HEAD has GET's key.
-/// Allocates nothing where `out` has room.
+/// Puts the key of a request behind what is in `out`: the route, the scheme, then host, port, path and query (or the
+/// sources that the rule names in their place, an absent one being a value of its own), then who it is kept apart for.
+/// HEAD has GET's key. Allocates nothing where `out` has room.
 ///
 /// # Errors
 ///
@@ -115,8 +115,8 @@ pub fn write_key(
     Ok(())
 }
 
-/// Puts the name of a resource behind what is in `out`, whatever route and whoever it is stored for: what an unsafe method
-/// invalidates by (RFC 9111, section 4.4), and what a purge names. Allocates nothing where `out` has room.
+/// Puts the name of a resource behind what is in `out`, whatever route and whoever it is stored for: what an unsafe
+/// method invalidates by (RFC 9111, section 4.4), and what a purge names. Allocates nothing where `out` has room.
 pub fn write_target(out: &mut Vec<u8>, origin: Origin<'_>, path: &str, query: Option<&str>) {
     part(out, origin.scheme.as_str().as_bytes());
     part(out, origin.host.as_bytes());

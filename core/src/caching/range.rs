@@ -30,8 +30,8 @@ impl ByteRange {
     }
 }
 
-/// One range is served; several are not: then all of the body is sent, which a server may do at any time (RFC 9110, section 14.2), and which
-/// no list of a thousand ranges makes dear.
+/// One range is served; several are not: then all of the body is sent, which a server may do at any time (RFC 9110,
+/// section 14.2), and which no list of a thousand ranges makes dear.
 pub(super) fn sent(request: &HeaderMap, stored: &HeaderMap, length: u64, wall: UnixTime) -> Sent {
     let Some(range) = only(request, &RANGE) else { return Sent::Whole };
     if request.contains_key(IF_RANGE) && !is_same(request, stored, wall) {
@@ -92,8 +92,9 @@ fn number(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// `If-Range` (RFC 9110, section 13.1.5): a strong tag that is the stored one's, or exactly the date of a last change that was at least a
-/// second before the answer was made, so that nothing can have changed after it within the same second.
+/// `If-Range` (RFC 9110, section 13.1.5): a strong tag that is the stored one's, or exactly the date of a last change
+/// that was at least a second before the answer was made, so that nothing can have changed after it within the same
+/// second.
 fn is_same(request: &HeaderMap, stored: &HeaderMap, wall: UnixTime) -> bool {
     let Some(condition) = only(request, &IF_RANGE).map(|line| line.as_bytes().trim_ascii()) else { return false };
     if let Some(tag) = Etag::of(condition) {

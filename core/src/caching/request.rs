@@ -37,7 +37,8 @@ pub enum Bypass {
     Override,
     /// What answers are kept apart by is absent.
     PerAbsent,
-    /// It has a precondition that is the origin's to judge (RFC 9111, section 4.3.2): `If-Match`, `If-Unmodified-Since`.
+    /// It has a precondition that is the origin's to judge (RFC 9111, section 4.3.2): `If-Match`,
+    /// `If-Unmodified-Since`.
     Precondition,
     /// A method that may change something: what is stored may have to go
     /// ([`invalidates`](super::invalidates)).
@@ -74,7 +75,8 @@ impl Ask {
     ///
     /// # Errors
     ///
-    /// [`Bypass`] where the cache has nothing to do with it. Whether [`CacheRule::per`] is present shows when the key is written.
+    /// [`Bypass`] where the cache has nothing to do with it. Whether [`CacheRule::per`] is present shows when the key
+    /// is written.
     pub fn of(rule: &CacheRule, facts: &Facts<'_>, has_body: bool) -> Result<Self, Bypass> {
         let headers = facts.headers;
         let head = match *facts.method {

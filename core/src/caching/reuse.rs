@@ -48,8 +48,8 @@ fn takes_stale(freshness: &Freshness, asked: &RequestControl, now: Moment) -> bo
     }
 }
 
-/// Whether a stored answer may stand in for an upstream that failed: no answer, or one that [`is_failure`] (RFC 5861, section 4). A client that
-/// asked for what is confirmed gets the failure.
+/// Whether a stored answer may stand in for an upstream that failed: no answer, or one that [`is_failure`] (RFC 5861,
+/// section 4). A client that asked for what is confirmed gets the failure.
 pub fn stands_in(freshness: &Freshness, asked: &RequestControl, now: Moment) -> bool {
     if asked.no_cache || !freshness.may_be_stale() {
         return false;

@@ -46,7 +46,8 @@ impl Forward {
 pub struct CacheStatus {
     /// It waited for another's answer.
     pub collapsed: bool,
-    /// A word of our own on why: [`Bypass::as_str`](super::Bypass::as_str), [`Unstorable::as_str`](super::Unstorable::as_str).
+    /// A word of our own on why: [`Bypass::as_str`](super::Bypass::as_str),
+    /// [`Unstorable::as_str`](super::Unstorable::as_str).
     pub detail: Option<&'static str>,
     /// Why it went to the upstream; none: it was answered from what is stored, a hit.
     pub forward: Option<Forward>,
@@ -80,8 +81,8 @@ impl CacheStatus {
         Self { ttl: Some(ttl), ..Self::default() }
     }
 
-    /// The member, such as `Portcullis; hit; ttl=30`: a line of its own after those that came from upstream, whose caches are named first
-    /// (RFC 9211, section 2). Allocates nothing.
+    /// The member, such as `Portcullis; hit; ttl=30`: a line of its own after those that came from upstream, whose
+    /// caches are named first (RFC 9211, section 2). Allocates nothing.
     pub fn text(&self) -> StatusText {
         let mut line = Line::new();
         // None of it is longer than the line: a test writes the longest.

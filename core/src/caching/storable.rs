@@ -41,8 +41,8 @@ pub struct Storable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unstorable {
-    /// The request says who it is from, and neither the answer says that it is for all nor the route that it is kept apart (RFC 9111,
-    /// section 3.5).
+    /// The request says who it is from, and neither the answer says that it is for all nor the route that it is kept
+    /// apart (RFC 9111, section 3.5).
     Authorised,
     /// It answers HEAD: there is no body to store.
     Head,
@@ -100,8 +100,8 @@ impl From<VaryError> for Unstorable {
     }
 }
 
-/// Whether an answer may be stored. `is_ours` says which fields of a request the gateway writes itself: what was chosen by one of them
-/// cannot be told apart by what clients send.
+/// Whether an answer may be stored. `is_ours` says which fields of a request the gateway writes itself: what was chosen
+/// by one of them cannot be told apart by what clients send.
 ///
 /// # Errors
 ///
@@ -118,13 +118,14 @@ pub fn storable(
     storable_of(rule, ask, answer, age(answer.headers), is_ours)
 }
 
-/// Whether a stored answer that was confirmed may still be stored, and for how long from now: `updated` is its head with what the `reply` said in its
-/// place ([`updated`](super::updated)), `status` the stored one. The reply's own `Age` counts.
+/// Whether a stored answer that was confirmed may still be stored, and for how long from now: `updated` is its head
+/// with what the `reply` said in its place ([`updated`](super::updated)), `status` the stored one. The reply's own
+/// `Age` counts.
 ///
 /// # Errors
 ///
-/// [`Unstorable`] says why not: it may be sent to whoever asked, and is forgotten. But for [`Unstorable::NoStoreAsked`], which is that client's
-/// wish and leaves what is stored as it was.
+/// [`Unstorable`] says why not: it may be sent to whoever asked, and is forgotten. But for
+/// [`Unstorable::NoStoreAsked`], which is that client's wish and leaves what is stored as it was.
 pub fn storable_again(
     rule: &CacheRule,
     ask: &Ask,
@@ -254,7 +255,8 @@ fn age(headers: &HeaderMap) -> u32 {
     crate::headers::members(headers, &AGE).next().and_then(delta_seconds).unwrap_or(0)
 }
 
-/// How long it is fresh by `Expires` (RFC 9111, sections 4.2.1 and 5.3): what is no date has been, and so have two that differ.
+/// How long it is fresh by `Expires` (RFC 9111, sections 4.2.1 and 5.3): what is no date has been, and so have two that
+/// differ.
 fn expires(answer: &Answered<'_>) -> Option<u32> {
     let mut lines = answer.headers.get_all(EXPIRES).iter();
     let first = lines.next()?;
@@ -264,8 +266,9 @@ fn expires(answer: &Answered<'_>) -> Option<u32> {
     Some(u32::try_from(lifetime).unwrap_or(MAX_SECONDS).min(MAX_SECONDS))
 }
 
-/// Statuses that are stored where the origin says for how long. Final ones, but for parts and confirmations (which are no whole
-/// answer), refusals of who asked or how often, answers to a precondition or a range, and what RFC 6585 and RFC 9110 forbid.
+/// Statuses that are stored where the origin says for how long. Final ones, but for parts and confirmations (which are
+/// no whole answer), refusals of who asked or how often, answers to a precondition or a range, and what RFC 6585 and
+/// RFC 9110 forbid.
 fn may_be_kept(status: StatusCode) -> bool {
     let code = status.as_u16();
     (200..600).contains(&code)
@@ -280,7 +283,8 @@ fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-/// Statuses that a route's own time applies to: those that RFC 9110, section 15.1 lets a cache keep unasked, without errors of a server.
+/// Statuses that a route's own time applies to: those that RFC 9110, section 15.1 lets a cache keep unasked, without
+/// errors of a server.
 fn is_kept_by_route(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414)
 }

@@ -8,8 +8,8 @@ use super::dictionary::{Item, members};
 /// `cdn-cache-control`
 static CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// What the field says; none where it is absent, empty, or no dictionary, and then it is as if it were not there (RFC 9213, section 2.1).
-/// Allocates nothing.
+/// What the field says; none where it is absent, empty, or no dictionary, and then it is as if it were not there (RFC
+/// 9213, section 2.1). Allocates nothing.
 pub(super) fn cdn_cache_control(headers: &HeaderMap) -> Option<ResponseControl> {
     let mut lines = headers.get_all(&CDN_CACHE_CONTROL).iter().peekable();
     lines.peek()?;
@@ -20,8 +20,8 @@ pub(super) fn cdn_cache_control(headers: &HeaderMap) -> Option<ResponseControl> 
     Some(control)
 }
 
-/// A later member stands in for an earlier one of its name. What allows must be true; what forbids is there unless it says that it is not. A number that
-/// is none, or below zero, is zero.
+/// A later member stands in for an earlier one of its name. What allows must be true; what forbids is there unless it
+/// says that it is not. A number that is none, or below zero, is zero.
 fn apply(control: &mut ResponseControl, key: &[u8], item: Item) {
     let allows = item == Item::Boolean(true);
     let forbids = item != Item::Boolean(false);

@@ -11,8 +11,8 @@ use super::kept::kept;
 use crate::headers::{HeaderError, SetField, only};
 use crate::time::UnixTime;
 
-/// Takes a client's own conditions and range out of a request that is to fill the cache: what comes back is whole, and what the client asked for is
-/// made of it ([`sent`](super::sent)).
+/// Takes a client's own conditions and range out of a request that is to fill the cache: what comes back is whole, and
+/// what the client asked for is made of it ([`sent`](super::sent)).
 pub fn ask_for_all(request: &mut HeaderMap) {
     for name in [IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE] {
         request.remove(name);
@@ -36,8 +36,9 @@ pub fn ask_again(request: &mut HeaderMap, stored: &HeaderMap) -> Result<(), Head
     Ok(())
 }
 
-/// Whether a 304 says that this stored answer holds (RFC 9111, section 4.3.4): by its tag where both have one, else by its last change, else because it
-/// names nothing and was asked about this one. One that does not match confirms nothing, and the request is sent again without conditions.
+/// Whether a 304 says that this stored answer holds (RFC 9111, section 4.3.4): by its tag where both have one, else by
+/// its last change, else because it names nothing and was asked about this one. One that does not match confirms
+/// nothing, and the request is sent again without conditions.
 pub fn confirms(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     let tag = not_modified.get(ETAG);
     if let (Some(tag), Some(own)) = (tag, stored.get(ETAG)) {
@@ -55,9 +56,10 @@ fn is_weakly(tag: &[u8], own: &[u8]) -> bool {
     (tag.is_weak() || own.is_weak()) && tag.is_weakly(own)
 }
 
-/// A stored head with what a 304, or the answer to HEAD, says in its place (RFC 9111, section 3.2): each of its fields replaces the stored lines of that name,
-/// but for those that a head is never stored with, and those that tell what is in the stored body. Whether the result may still be stored, and for how long, is
-/// asked anew: [`storable_again`](super::storable_again).
+/// A stored head with what a 304, or the answer to HEAD, says in its place (RFC 9111, section 3.2): each of its fields
+/// replaces the stored lines of that name, but for those that a head is never stored with, and those that tell what is
+/// in the stored body. Whether the result may still be stored, and for how long, is asked anew:
+/// [`storable_again`](super::storable_again).
 ///
 /// # Errors
 ///
@@ -78,8 +80,9 @@ fn describes_body(name: &HeaderName) -> bool {
     [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE].contains(name)
 }
 
-/// Whether the answer to HEAD is about the stored answer to GET (RFC 9111, section 4.3.5): validators and length are the same where both have them. One that
-/// is not makes the stored one invalid; one that is may update it ([`updated`]).
+/// Whether the answer to HEAD is about the stored answer to GET (RFC 9111, section 4.3.5): validators and length are
+/// the same where both have them. One that is not makes the stored one invalid; one that is may update it
+/// ([`updated`]).
 pub fn head_agrees(stored: &HeaderMap, head: &HeaderMap) -> bool {
     [CONTENT_LENGTH, ETAG, LAST_MODIFIED].iter().all(|name| match (stored.get(name), head.get(name)) {
         (Some(stored), Some(head)) => stored == head,

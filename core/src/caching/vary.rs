@@ -57,9 +57,10 @@ impl VaryNames {
         self.0.is_none()
     }
 
-    /// Puts what a request has in these fields behind what is in `out`: two requests that get the same bytes get the same answer.
-    /// A field that is absent is another thing than an empty one. Several lines are one; in the fields that negotiate, white space around
-    /// commas and the case of letters say nothing. Allocates nothing where `out` has room.
+    /// Puts what a request has in these fields behind what is in `out`: two requests that get the same bytes get the
+    /// same answer. A field that is absent is another thing than an empty one. Several lines are one; in the fields
+    /// that negotiate, white space around commas and the case of letters say nothing. Allocates nothing where `out` has
+    /// room.
     pub fn write(&self, request: &HeaderMap, out: &mut Vec<u8>) {
         for name in self.names() {
             part(out, name.as_str().as_bytes());

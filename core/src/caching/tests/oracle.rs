@@ -1,5 +1,5 @@
-//! Our rules beside a library's, `http-cache-semantics` (RFC 7234): where both know a case they agree, and where they do not the reason is written
-//! here. `docs/architecture.md` says why the library is not in the program.
+//! Our rules beside a library's, `http-cache-semantics` (RFC 7234): where both know a case they agree, and where they
+//! do not the reason is written here. `docs/architecture.md` says why the library is not in the program.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -148,7 +148,8 @@ fn before_other_fields() {
 }
 
 proptest! {
-    /// What a line is made of, in any order: read or not, nothing panics, and what forbids is never lost by what stands before it.
+    /// What a line is made of, in any order: read or not, nothing panics, and what forbids is never lost by what stands
+    /// before it.
     #[test]
     fn no_line_panics(parts in prop::collection::vec(
         prop_oneof![
