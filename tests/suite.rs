@@ -30,7 +30,9 @@ mod limits; // 429, exact counts, headers
 // What is forwarded.
 mod bodies; // streaming, bounds, slow clients, 100-continue
 mod bounds; // how many requests an upstream has at a time, and how many wait
+mod caching; // what is stored answers: when, how, and when not
 mod chaos; // two of three servers fail at random under load
+mod collapsing; // many requests for what is not stored make one
 mod fallbacks; // what answers in place of an upstream that failed
 mod faults; // what fails in which way, at which picker, with which method: what clients and servers see
 mod forwarding; // fields added and removed on the way, both ways
