@@ -228,11 +228,11 @@ impl<'p> Pass<'p> {
 }
 
 /// A request's future panicked.
-struct Panicked;
+pub(crate) struct Panicked;
 
 /// Runs a future; a panic in it ends it and nothing else. What it held is dropped: permits and leases give their places
 /// back, and locks that were held are for counters that are whole at every moment.
-async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
+pub(crate) async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),

@@ -77,7 +77,7 @@ pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered, said: &mut impl S
 }
 
 /// Whether an answer is a stream of events by its media type (RFC 9110, section 8.3.1): its silence says nothing.
-fn is_stream(kind: &[u8]) -> bool {
+pub(crate) fn is_stream(kind: &[u8]) -> bool {
     const STREAMS: [&[u8]; 4] =
         [b"text/event-stream", b"application/json-seq", b"application/ndjson", b"application/x-ndjson"];
     const GRPC: &[u8] = b"application/grpc";

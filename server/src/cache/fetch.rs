@@ -2,13 +2,13 @@
 //! leaving ends it; and it ends by itself, since every wait in it has a deadline.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_core::Rejection;
@@ -27,6 +27,8 @@ use crate::connection::Current;
 use crate::forward::{AnswerBody, Answered, Meters, Outbound, Trail, forward};
 use crate::gateway::State;
 use crate::observe::RouteSeries;
+use crate::proxy::catch;
+use crate::respond::is_stream;
 
 /// A fetch, and all that it needs.
 pub(super) struct Job {
@@ -66,11 +68,26 @@ pub(super) enum What {
     Stored(Arc<Stored>, Duration),
 }
 
+/// Why an answer is not shared that says nothing of the next.
+const PASSING: [&str; 2] = ["fallback", NO_ROOM];
+
+const NO_ROOM: &str = "no-room";
+
 /// How long those who read slowly may hold up the others, once there is no room left between them.
 const HELD_UP: Duration = Duration::from_secs(5);
 
 impl Job {
-    pub(super) async fn run(self) {
+    pub(super) fn spawn(self) {
+        let gateway = Arc::clone(&self.gateway);
+        tokio::spawn(async move {
+            // Whoever waits for it is told by its end, this one too.
+            if catch(pin!(self.run())).await.is_err() {
+                gateway.metrics().panicked();
+            }
+        });
+    }
+
+    async fn run(self) {
         let Self { ask, current, fields, gateway, hash, landing, outbound, route, slot, stale, tell, upstream, url } =
             self;
         let running = &current.running;
@@ -151,7 +168,7 @@ impl Desk<'_> {
         match decided {
             Err(why) => {
                 let failed = is_failure(answered.response.status());
-                if !failed {
+                if !failed && !PASSING.contains(&why) {
                     self.landing.cache.unshared.note(self.hash, self.gateway.clock().now());
                 }
                 self.landing.fetch.give_up(if failed { Given::Failed } else { Given::NotShared });
@@ -170,6 +187,10 @@ impl Desk<'_> {
     fn decide(&self, answered: &Answered) -> Result<Head, &'static str> {
         let Answered { response, .. } = answered;
         let body = response.body();
+        // One that goes on for ever is never whole.
+        if response.headers().get(CONTENT_TYPE).is_some_and(|kind| is_stream(kind.as_bytes())) {
+            return Err("stream");
+        }
         let length = body.size_hint().exact();
         let rule = self.route.cache.as_ref().ok_or("off")?;
         let is_ours = |name: &_| is_ours(name, self.route, &self.current.running.plan);
@@ -185,7 +206,7 @@ impl Desk<'_> {
         self.landing.cache.store.relieve();
         let reserved = usize::try_from(length.unwrap_or(0)).is_ok_and(|length| self.landing.fetch.reserve(length));
         if !reserved {
-            return Err("no-room");
+            return Err(NO_ROOM);
         }
         let headers = caching::kept(response.headers(), self.gateway.clock().unix()).map_err(|_| "full")?;
         let source = Source { status: response.status(), version: response.version(), length };

@@ -94,6 +94,8 @@ impl Wanted<'_> {
 pub(super) enum Company {
     /// With everybody of its key.
     Anybody,
+    /// With nobody who asks already: it is one too many then.
+    IfNobody,
     /// With who comes later: what went before is too old for it.
     Later,
     /// With nobody.
@@ -129,6 +131,10 @@ impl Cache {
                 return Boarding::Stored(stored);
             }
         }
+        let is_asked_for = || known.iter().any(|aloft| self.is_good(aloft.began, aloft.slot));
+        if with == Company::IfNobody && is_asked_for() {
+            return Boarding::Alone;
+        }
         let is_full = self.flights.count.load(Ordering::Relaxed) >= MOST || known.len() >= MOST_OF_KEY;
         let Some(claim) = self.store.budget().claim(0).filter(|_| !is_full) else { return Boarding::Alone };
         let began = self.store.last();
@@ -140,21 +146,6 @@ impl Cache {
         }
         self.flights.count.fetch_add(1, Ordering::Relaxed);
         Boarding::Lead(Landing { began, cache: Arc::clone(self), fetch, key: key.into(), is_known }, reader)
-    }
-
-    /// Whether somebody asks for this already, or it may be asked for in the background.
-    pub(super) fn board_unseen(self: &Arc<Self>, wanted: &Wanted<'_>) -> Option<Landing> {
-        {
-            let shard = self.flights.shard(wanted.key);
-            let known = shard.get(wanted.key).map_or(&[][..], Vec::as_slice);
-            if known.iter().any(|aloft| self.is_good(aloft.began, aloft.slot)) {
-                return None;
-            }
-        }
-        match self.board(&Wanted { with: Company::Later, ..*wanted }) {
-            Boarding::Lead(landing, _) => Some(landing),
-            _ => None,
-        }
     }
 
     /// Whether an answer with this head is for who asked with these fields.

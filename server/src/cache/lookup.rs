@@ -108,8 +108,8 @@ impl<'p> Pass<'p> {
         let found = stored.map(|stored| (reuse(&stored.freshness(now), &ask.control, now), stored));
         if let Some((Reuse::Fresh | Reuse::Stale, stored)) = found {
             drop(room);
-            let hit = self.hit(stored, facts.headers);
-            self.says_hit(&hit);
+            let mut hit = self.hit(stored, now, facts.headers);
+            self.says_hit(&mut hit, now);
             return Ok(LookedUp::Hit(hit));
         }
         let is_sent = matches!(found, Some((Reuse::WhileRevalidating, _)));
@@ -129,9 +129,9 @@ impl<'p> Pass<'p> {
         let mut url = String::new();
         write_url(&mut url, origin, facts.path, facts.query);
         let slot = cache.store.slot(url.as_bytes());
-        let stale = found.map(|(_, stored)| self.hit(stored, facts.headers));
-        let meanwhile = stale.clone().filter(|_| is_sent);
-        meanwhile.iter().for_each(|hit| self.says_hit(hit));
+        let stale = found.map(|(_, stored)| self.hit(stored, now, facts.headers));
+        let mut meanwhile = stale.clone().filter(|_| is_sent);
+        meanwhile.iter_mut().for_each(|hit| self.says_hit(hit, now));
         let cache = Arc::clone(cache);
         Ok(LookedUp::Miss(Box::new(Miss { ask, cache, forward, key, meanwhile, slot, stale, url: url.into() })))
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::fetch::{Job, Landed, What};
 use super::flight::{Given, Told};
-use super::flights::{Boarding, Follower, Landing, Wanted};
+use super::flights::{Boarding, Company, Follower, Landing, Wanted};
 use super::lookup::Miss;
 use super::serve::Hit;
 use super::store::Stored;
@@ -69,8 +69,9 @@ impl<'p> Pass<'p> {
                     return self.lead(miss, (landing, reader), admitted, upstream, parts, change).await;
                 }
                 Boarding::Stored(stored) => {
-                    let hit = self.hit(stored, &parts.headers);
-                    self.says_hit(&hit);
+                    let now = self.now();
+                    let mut hit = self.hit(stored, now, &parts.headers);
+                    self.says_hit(&mut hit, now);
                     return Ok(Missed::Passed(Passed::Stored(hit)));
                 }
                 Boarding::Follow(reader) => {
@@ -108,7 +109,7 @@ impl<'p> Pass<'p> {
             }
             Told::Answer(stored) if miss.cache.is_for(&stored.head, fields) => {
                 let freshness = stored.freshness(now);
-                (Passed::Stored(self.hit(stored, fields)), freshness)
+                (Passed::Stored(self.hit(stored, now, fields)), freshness)
             }
             Told::Alone(Given::Failed) => return self.stand_in(miss).map(Passed::Stored),
             Told::Alone(Given::NotShared) | Told::Answer(_) | Told::Head(_) => return None,
@@ -136,7 +137,7 @@ impl<'p> Pass<'p> {
         self.tail.record.upstream = Some(Arc::clone(&asked.series));
         // It had none, and nor has one that is asked again.
         self.body = Some(ClientBody::none());
-        tokio::spawn(job.run());
+        job.spawn();
         // A fetch that fell over tells nobody.
         let waiting = miss.cache.wait();
         let told = told.await;
@@ -167,7 +168,7 @@ impl<'p> Pass<'p> {
                 self.tail.record.until_head = Some(took);
                 let ttl = stored.freshness(now).ttl(now);
                 let said = CacheStatus { forward: Some(miss.forward), ..CacheStatus::hit(ttl) };
-                let hit = self.hit(stored, &fields);
+                let hit = self.hit(stored, now, &fields);
                 let forward_status = Some(http::StatusCode::NOT_MODIFIED);
                 self.cache_says(CacheOutcome::Revalidated, CacheStatus { forward_status, ..said });
                 Missed::Passed(Passed::Stored(hit))
@@ -185,11 +186,11 @@ impl<'p> Pass<'p> {
         parts: Box<Parts>,
         change: Change,
     ) {
-        let wanted = miss.wanted(admitted, &parts.headers);
-        if let Some(landing) = miss.cache.board_unseen(&wanted)
+        let wanted = Wanted { with: Company::IfNobody, ..miss.wanted(admitted, &parts.headers) };
+        if let Boarding::Lead(landing, _) = miss.cache.board(&wanted)
             && let Ok((job, _)) = self.job(miss, landing, admitted, upstream, (parts, change), None)
         {
-            tokio::spawn(job.run());
+            job.spawn();
         }
     }
 
@@ -262,8 +263,8 @@ impl<'p> Pass<'p> {
         if !stands_in(&hit.stored.freshness(now), &miss.ask.control, now) {
             return None;
         }
-        let hit = hit.clone();
-        self.says_hit(&hit);
+        let mut hit = hit.clone();
+        self.says_hit(&mut hit, now);
         Some(hit)
     }
 }

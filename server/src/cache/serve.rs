@@ -19,6 +19,7 @@ use crate::respond::{announce, finish, rule};
 /// An answer from what is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
+    age: u32,
     pub(super) sent: Sent,
     pub(super) stored: Arc<Stored>,
 }
@@ -37,14 +38,14 @@ impl Pass<'_> {
     }
 
     /// An answer from what is stored, for who asked with these fields.
-    pub(super) fn hit(&self, stored: Arc<Stored>, fields: &HeaderMap) -> Hit {
+    pub(super) fn hit(&self, stored: Arc<Stored>, now: Moment, fields: &HeaderMap) -> Hit {
         let sent = self.sent(&stored.head, stored.body.len() as u64, fields);
-        Hit { sent, stored }
+        Hit { age: stored.head.freshness.age(now), sent, stored }
     }
 
     /// Notes that it is sent.
-    pub(super) fn says_hit(&mut self, hit: &Hit) {
-        let now = self.now();
+    pub(super) fn says_hit(&mut self, hit: &mut Hit, now: Moment) {
+        hit.age = hit.stored.head.freshness.age(now);
         let freshness = hit.stored.freshness(now);
         let outcome = if freshness.is_fresh(now) { CacheOutcome::Hit } else { CacheOutcome::Stale };
         self.cache_says(outcome, CacheStatus::hit(freshness.ttl(now)));
@@ -68,8 +69,7 @@ impl Pass<'_> {
 
 /// What is stored, to a client.
 pub(crate) fn stored(mut pass: Pass<'_>, hit: Hit, said: &mut impl SetField) -> Response<Body> {
-    let Hit { sent, stored } = hit;
-    let age = stored.head.freshness.age(pass.now());
+    let Hit { age, sent, stored } = hit;
     let length = stored.body.len();
     let range = match sent {
         Sent::Whole => 0..length,
