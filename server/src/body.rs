@@ -13,7 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::cache::flight;
 use crate::cache::flights::Follower;
-use crate::cache::store::Stored;
+use crate::cache::stored::Stored;
 use crate::forward::body::Flow;
 use crate::forward::h1::Broken;
 use crate::forward::{AnswerBody, Exchange, Trail};

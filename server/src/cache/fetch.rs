@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::flight::{Given, Pushed};
 use super::flights::Landing;
 use super::head::{Source, is_ours};
-use super::store::{Head, Stored};
+use super::stored::{Head, Stored};
 use crate::connection::Current;
 use crate::forward::{AnswerBody, Answered, Meters, Outbound, Trail, forward};
 use crate::gateway::State;

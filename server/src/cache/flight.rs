@@ -7,6 +7,8 @@
 //! What is kept of a body has a bound. One that outgrows it is not stored, and goes on as a window that moves with its slowest
 //! reader; who holds up the others for too long is cut.
 
+mod state;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,47 +16,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use self::state::{Phase, Seat, State};
 use super::budget::Claim;
 
 /// One fetch. `H` is what its head tells those who wait, `A` what answers them without a body to read: an answer that is stored
 /// already.
 pub(crate) struct Flight<H, A>(Mutex<State<H, A>>);
-
-struct State<H, A> {
-    phase: Phase<H, A>,
-    /// What is here of the body.
-    chunks: VecDeque<Bytes>,
-    /// How many chunks are gone: all have read them.
-    gone: usize,
-    /// Bytes in `chunks`.
-    held: usize,
-    /// Bytes of the body so far.
-    total: usize,
-    /// How much may be held.
-    most: usize,
-    /// For what is held.
-    claim: Claim,
-    /// The body is kept from its first byte on.
-    is_whole: bool,
-    seats: Vec<Option<Seat>>,
-    /// The fetch waits until something was read.
-    waits_for_room: Option<Waker>,
-}
-
-enum Phase<H, A> {
-    /// There is no head yet.
-    Asking,
-    /// What is stored answers.
-    Answered(A),
-    /// The body comes.
-    Streaming(Arc<H>),
-    /// All of it came.
-    Complete(Arc<H>),
-    /// It broke off.
-    Cut,
-    /// Nobody can have this answer but who led.
-    Given(Given),
-}
 
 /// Why those who wait go on by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,17 +30,6 @@ pub(crate) enum Given {
     Failed,
     /// The answer is for nobody else.
     NotShared,
-}
-
-/// Somebody who waits or reads.
-struct Seat {
-    /// The chunk that is next, counted from the body's first.
-    chunk: usize,
-    /// What was read of it.
-    offset: usize,
-    /// It held up others for too long.
-    is_cut: bool,
-    waker: Option<Waker>,
 }
 
 /// A place at a flight.
@@ -107,12 +63,6 @@ pub(crate) enum Pushed {
     /// Nobody reads it, and it will not be stored.
     Unwanted,
 }
-
-/// Pieces up to this are put together: a body that comes byte by byte is not kept as such.
-const SMALL: usize = 4 * 1024;
-
-/// What is held of a body that is not kept: as much as lies about of any that streams.
-const WINDOW: usize = 64 * 1024;
 
 impl<H, A: Clone> Flight<H, A> {
     /// One that keeps at most `most` bytes of its body, each of which is claimed.
@@ -237,71 +187,6 @@ impl<H, A: Clone> Flight<H, A> {
     }
 }
 
-impl<H, A> State<H, A> {
-    fn readers(&self) -> usize {
-        self.seats.iter().flatten().filter(|seat| !seat.is_cut).count()
-    }
-
-    fn push(&mut self, piece: &Bytes) -> Pushed {
-        let fits = self.held + piece.len() <= self.most;
-        // What is held already is claimed, and a window keeps its claim as it moves.
-        if self.is_whole && (!fits || !self.claim.reach((self.held + piece.len()) as u64)) {
-            self.is_whole = false;
-            self.most = self.most.min(WINDOW);
-        }
-        if !self.is_whole && self.readers() == 0 {
-            return Pushed::Unwanted;
-        }
-        match self.chunks.back_mut() {
-            Some(last) if self.is_whole && last.len() + piece.len() <= SMALL => {
-                *last = [&last[..], &piece[..]].concat().into();
-            }
-            // Copied: a slice would keep all of the buffer that it was read into.
-            _ => self.chunks.push_back(Bytes::copy_from_slice(piece)),
-        }
-        self.held += piece.len();
-        self.total += piece.len();
-        if self.is_whole {
-            return Pushed::Kept;
-        }
-        self.forget();
-        if self.held < self.most { Pushed::Kept } else { Pushed::Full }
-    }
-
-    /// Lets go of what everybody has read, if it will not be stored.
-    fn forget(&mut self) {
-        if self.is_whole {
-            return;
-        }
-        let slowest = self.seats.iter().flatten().filter(|seat| !seat.is_cut).map(|seat| seat.chunk).min();
-        while slowest.is_none_or(|slowest| self.gone < slowest)
-            && let Some(chunk) = self.chunks.pop_front()
-        {
-            self.gone += 1;
-            self.held -= chunk.len();
-        }
-    }
-
-    /// The body as one, if all of it is here. From then on readers have it as one, too.
-    fn whole(&mut self) -> Option<(Bytes, Claim)> {
-        if !self.is_whole {
-            return None;
-        }
-        if self.chunks.len() > 1 {
-            let mut whole = Vec::with_capacity(self.total);
-            self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-            for seat in self.seats.iter_mut().flatten() {
-                seat.offset += self.chunks.iter().take(seat.chunk).map(Bytes::len).sum::<usize>();
-                seat.chunk = 0;
-            }
-            self.chunks = VecDeque::from([whole.into()]);
-        }
-        let nothing = self.claim.nothing();
-        let claim = std::mem::replace(&mut self.claim, nothing);
-        Some((self.chunks.front().cloned().unwrap_or_default(), claim))
-    }
-}
-
 impl<H, A: Clone> Reader<H, A> {
     /// What is known before the body.
     pub(crate) fn poll_head(&self, cx: &Context<'_>) -> Poll<Told<H, A>> {
@@ -360,22 +245,6 @@ impl<H, A: Clone> Reader<H, A> {
             }
             Phase::Answered(_) | Phase::Cut | Phase::Given(_) => Poll::Ready(Some(Err(Broken))),
         }
-    }
-}
-
-impl<H, A> State<H, A> {
-    fn wait(&mut self, seat: usize, cx: &Context<'_>) {
-        if let Some(seat) = self.seats.get_mut(seat).and_then(Option::as_mut)
-            && !seat.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            seat.waker = Some(cx.waker().clone());
-        }
-    }
-
-    /// Somebody read: who waits for room, if there is some now.
-    fn read(&mut self) -> Option<Waker> {
-        self.forget();
-        if self.held < self.most || self.readers() == 0 { self.waits_for_room.take() } else { None }
     }
 }
 

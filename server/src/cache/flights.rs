@@ -10,7 +10,7 @@ use portcullis_core::caching::{RequestControl, Reuse, reuse};
 use portcullis_core::time::Moment;
 
 use super::flight::{Flight, Reader};
-use super::store::{Head, Origin, Stored};
+use super::stored::{Head, Origin, Stored};
 use super::{Cache, Room};
 
 /// A fetch of an answer, whose followers may be told of a stored one instead.

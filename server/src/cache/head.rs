@@ -11,7 +11,7 @@ use portcullis_core::caching::Storable;
 use portcullis_core::headers::{X_REQUEST_ID, erase_forwarding};
 use portcullis_core::plan::{Plan, Route};
 
-use super::store::{Head, Origin};
+use super::stored::{Head, Origin};
 use crate::h1::push_field;
 use crate::observe::RouteSeries;
 

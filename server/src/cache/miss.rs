@@ -18,7 +18,7 @@ use super::flight::{Given, Told};
 use super::flights::{Boarding, Company, Follower, Landing, Wanted};
 use super::lookup::Miss;
 use super::serve::Hit;
-use super::store::Stored;
+use super::stored::{Head, Stored};
 use crate::forward::Answered;
 use crate::inbound::refused;
 use crate::listen::h1::body::ClientBody;
@@ -98,7 +98,7 @@ impl<'p> Pass<'p> {
         &mut self,
         miss: &Miss,
         reader: Follower,
-        told: Told<super::store::Head, Arc<Stored>>,
+        told: Told<Head, Arc<Stored>>,
         fields: &HeaderMap,
     ) -> Option<Passed<'p>> {
         let now = self.now();

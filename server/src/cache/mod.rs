@@ -8,7 +8,7 @@
 //! - **Store** ([`store`]): when the body is complete, and never before. All of it has one bound in bytes ([`budget`]).
 //! - **Invalidate** ([`changed`]): what was changed by an unsafe method, on any route; and what an operator purges ([`purge`]).
 //!
-//! Reading order: [`store`], [`flight`], [`flights`], [`lookup`], [`miss`], [`fetch`], [`serve`].
+//! Reading order: [`stored`], [`store`], [`flight`], [`flights`], [`lookup`], [`miss`], [`fetch`], [`serve`].
 
 mod budget;
 mod changed;
@@ -22,6 +22,7 @@ mod miss;
 pub(crate) mod purge;
 pub(crate) mod serve;
 pub(crate) mod store;
+pub(crate) mod stored;
 mod unshared;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

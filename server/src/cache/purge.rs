@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::store::Origin;
+use super::stored::Origin;
 
 /// What is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use portcullis_core::headers::SetField;
 use portcullis_core::time::Moment;
 
 use super::flights::Follower;
-use super::store::{Head, Stored};
+use super::stored::{Head, Stored};
 use crate::body::Body;
 use crate::observe::CacheOutcome;
 use crate::pass::Pass;

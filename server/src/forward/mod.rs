@@ -3,6 +3,7 @@
 //! Connections belong to a worker: each has its own stack of idle ones for each server, so nothing here takes a lock that
 //! another core wants. When a request is sent again, [`attempts`] says.
 
+mod answer;
 mod attempts;
 pub(crate) mod body;
 pub(crate) mod bound;
@@ -13,16 +14,11 @@ pub(crate) mod in_code;
 mod reply;
 mod send;
 
-use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::{Frame, SizeHint};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::auth::Identity;
@@ -30,12 +26,13 @@ use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{BreakerState, Endpoint, Lease, Permit};
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::answer::AnswerBody;
 use self::attempts::{Attempts, Begin, Ended};
 use self::body::{Flow, RequestBody};
 use self::bound::Place;
-use self::connect::{Connection, UpstreamBody};
-use self::h1::{Broken, Outgoing};
-use self::in_code::{InFlight, ServiceBody};
+use self::connect::Connection;
+use self::h1::Outgoing;
+use self::in_code::InFlight;
 use self::reply::Reply;
 use self::send::{Deadlines, Failure};
 use crate::observe::Metrics;
@@ -49,70 +46,6 @@ pub(crate) struct Answered {
     pub(crate) exchange: Exchange,
     /// From the breaker's leave to the complete head.
     pub(crate) took: Duration,
-}
-
-/// The body of an upstream's answer.
-#[derive(Debug)]
-pub(crate) enum AnswerBody {
-    /// From a service of the embedding program.
-    InCode(ServiceBody),
-    /// From a server.
-    Server(UpstreamBody),
-}
-
-impl AnswerBody {
-    /// Whether nothing but the connection's end delimits it: then nobody can tell whether all of it came (RFC 9112, section 8).
-    pub(crate) fn is_until_close(&self) -> bool {
-        match self {
-            Self::InCode(_) => false,
-            Self::Server(body) => body.is_until_close(),
-        }
-    }
-}
-
-impl http_body::Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match self.get_mut() {
-            Self::Server(body) => loop {
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    // We asked for no trailers, and whatever is in them was not looked at: they end here.
-                    Some(Ok(frame)) if frame.is_trailers() => {}
-                    frame => return Poll::Ready(frame),
-                }
-            },
-            Self::InCode(body) => loop {
-                // Somebody else's code: a panic of it ends this answer, as a server that falls over would.
-                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
-                let Ok(polled) = polled else { return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::Other)))) };
-                match ready!(polled) {
-                    Some(Ok(frame)) if frame.is_trailers() => {}
-                    Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "a service of this program broke off its answer");
-                        return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::Other))));
-                    }
-                    None => return Poll::Ready(None),
-                }
-            },
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::InCode(body) => body.is_end_stream(),
-            Self::Server(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::InCode(body) => body.size_hint(),
-            Self::Server(body) => body.size_hint(),
-        }
-    }
 }
 
 /// An exchange whose response is still streaming.

@@ -1,4 +1,7 @@
-use http::{HeaderValue, Method};
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, Version};
 use portcullis_core::caching::{self, Ask, storable};
 use portcullis_core::plan::CacheRule;
 use portcullis_core::route::Params;
@@ -7,7 +10,9 @@ use portcullis_core::time::{ManualClock, UnixTime};
 
 use super::super::head::Source;
 use super::super::purge::Purged;
+use super::super::stored::{Head, Stored};
 use super::*;
+use crate::observe::RouteSeries;
 
 const MIB: usize = 1024 * 1024;
 
