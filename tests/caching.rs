@@ -480,6 +480,38 @@ fn what_is_too_large_goes_through() {
     }
 }
 
+/// C15: a scan of more than ten times its size, by several at once, never takes it over its size and a tenth, and whatever finds no room goes
+/// through. Nothing of it is left in a process that keeps nothing more.
+#[test]
+fn a_scan_keeps_the_bound() {
+    let body = "x".repeat(50 * 1024);
+    let upstream = Upstream::start(move |_| answer("cache-control: max-age=60\r\n", &body));
+    let gateway = Gateway::start(&format!("[cache]\nsize = \"1MiB\"\n{}", config(&upstream.url(), ON)));
+    let most = std::thread::scope(|scope| {
+        let scans: Vec<_> = (0..4)
+            .map(|part| {
+                let gateway = &gateway;
+                scope.spawn(move || {
+                    let mut client = Client::connect(gateway.address());
+                    for number in 0..60 {
+                        let answer = client.request("GET", &format!("/{part}/{number}"), &[]).unwrap();
+                        assert_eq!((answer.complete, answer.body.len()), (true, 50 * 1024));
+                    }
+                })
+            })
+            .collect();
+        let mut most = 0.0_f64;
+        while !scans.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            most = most.max(gateway.metric("portcullis_cache_used_bytes").unwrap());
+        }
+        most
+    });
+    assert!(most <= 1_153_434.0, "{most} bytes");
+    assert!(gateway.metric("portcullis_cache_evictions_total{route=\"all\"}").unwrap() > 100.0);
+    let hot = stored(&gateway, "/hot", &[]);
+    assert_eq!(hot.body.len(), 50 * 1024);
+}
+
 /// The route's own rules hold for what is stored too, and what upstreams call their answers is for nobody else.
 #[test]
 fn rules_and_tags() {
