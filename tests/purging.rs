@@ -102,6 +102,27 @@ fn what_is_on_its_way_goes_too() {
     assert_eq!(gateway.get("/", &[]).text(), "new");
 }
 
+/// With Redis between them, a purge reaches the other nodes too.
+#[test]
+fn other_nodes_are_told() {
+    let (redis, upstream) = (portcullis_redis::testing::Server::start(), tagged());
+    let text = format!("[store]\nurl = \"{}\"\ntimeout = \"1s\"\n{}", redis.url(), config(&upstream.url()));
+    let [first, second] = [(); 2].map(|()| Gateway::start(&text));
+    eventually("they know of each other", || {
+        [&first, &second].iter().all(|gateway| gateway.metric("portcullis_store_nodes") == Some(2.0))
+    });
+    let before = [&first, &second].map(|gateway| [stored(gateway, "/tea"), stored(gateway, "/coffee")]);
+    // Until it hears, it may not have begun to listen.
+    eventually("the second hears of it", || {
+        assert_eq!(purge(&first, "?tag=tea", &[]).status(), 200);
+        second.get("/tea", &[]).text() != before[1][0]
+    });
+    assert_eq!(
+        [&first, &second].map(|gateway| gateway.get("/coffee", &[]).text()),
+        [&before[0][1], &before[1][1]].map(Clone::clone)
+    );
+}
+
 #[test]
 fn only_for_who_may_and_knows_how() {
     let upstream = tagged();

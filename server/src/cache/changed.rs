@@ -62,7 +62,7 @@ pub(super) const fn scheme(proto: Proto) -> Scheme {
 }
 
 /// A URL in the one form in which the cache knows it: with its port, whatever the scheme's own is.
-pub(crate) fn write_url(out: &mut String, origin: Origin<'_>, path: &str, query: Option<&str>) {
+pub(super) fn write_url(out: &mut String, origin: Origin<'_>, path: &str, query: Option<&str>) {
     use std::fmt::Write as _;
 
     // Writing to a string does not fail.

@@ -36,7 +36,7 @@ use self::store::Store;
 use self::unshared::Unshared;
 use crate::observe::Metrics;
 
-pub(crate) use self::changed::{Changed, write_url};
+pub(crate) use self::changed::Changed;
 pub(crate) use self::head::strip_tags;
 pub(crate) use self::lookup::{LookedUp, Miss};
 pub(crate) use self::miss::Missed;

@@ -1,7 +1,14 @@
 //! What an operator takes out of the cache: one URL, all that begin with a text, all that an upstream gave a tag, or everything.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use http::Uri;
+use percent_encoding::percent_decode_str;
+use portcullis_core::caching::{self, Scheme};
+use portcullis_core::route::{canonical_host, canonicalise};
+
+use super::changed::write_url;
 use super::stored::Origin;
 
 /// What is to go.
@@ -25,6 +32,30 @@ pub(crate) enum Purged {
 }
 
 impl Purge {
+    /// From a query: exactly one of `url`, `prefix`, `tag` and `all=true`, and `soft`, percent-encoded. None where it is no such.
+    pub(crate) fn parse(query: &str) -> Option<Self> {
+        let (mut what, mut soft) = (None, false);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=')?;
+            let value = percent_decode_str(value).decode_utf8().ok()?;
+            let named = match name {
+                "soft" => {
+                    soft = flag(&value)?;
+                    continue;
+                }
+                "all" if flag(&value)? => Purged::All,
+                "prefix" => Purged::Prefix(canonical(&value)?),
+                "tag" if !value.is_empty() => Purged::Tag(Cow::into_owned(value).into()),
+                "url" => Purged::Url(canonical(&value)?),
+                _ => return None,
+            };
+            if what.replace(named).is_some() {
+                return None;
+            }
+        }
+        Some(Self { what: what?, soft })
+    }
+
     /// Whether it is about an answer from there.
     pub(crate) fn is_about(&self, origin: &Origin) -> bool {
         match &self.what {
@@ -34,6 +65,27 @@ impl Purge {
             Purged::Url(url) => origin.url == *url,
         }
     }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    text.parse().ok()
+}
+
+/// A URL as the cache knows it.
+fn canonical(text: &str) -> Option<Box<str>> {
+    let uri: Uri = text.parse().ok()?;
+    let scheme = match uri.scheme_str()? {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        _ => return None,
+    };
+    let authority = uri.authority()?;
+    let host = canonical_host(authority.as_str()).ok()?;
+    let origin =
+        caching::Origin { scheme, host: &host, port: authority.port_u16().unwrap_or_else(|| scheme.default_port()) };
+    let mut url = String::new();
+    write_url(&mut url, origin, canonicalise(uri.path()).ok()?.as_str(), uri.query());
+    Some(url.into())
 }
 
 /// The last purges, for what was on its way when they came.
@@ -110,5 +162,32 @@ mod tests {
         }
         assert!(purges.verdict(&origin(4)).is_none());
         assert!(purges.is_forgotten(4) && purges.is_forgotten(5) && !purges.is_forgotten(6));
+    }
+
+    #[test]
+    fn says_what_is_to_go() {
+        let what = |query: &str| Purge::parse(query).map(|purge| purge.what);
+        let url = |text: &str| Some(Purged::Url(text.into()));
+        assert_eq!(what("url=http://SHOP.test/a/../tea?x=1"), url("http://shop.test:80/tea?x=1"));
+        assert_eq!(
+            what("url=https%3A%2F%2Fshop.test%3A8443%2Ftea%3Fa%3D1%26b"),
+            url("https://shop.test:8443/tea?a=1&b")
+        );
+        assert_eq!(what("prefix=http://shop.test"), Some(Purged::Prefix("http://shop.test:80/".into())));
+        assert_eq!(what("tag=a%20b"), Some(Purged::Tag("a b".into())));
+        assert_eq!(Purge::parse("all=true&soft=true"), Some(Purge { what: Purged::All, soft: true }));
+        for wrong in [
+            "",
+            "all=false",
+            "tag=",
+            "url=/tea",
+            "url=ftp://a/",
+            "tag=a&all=true",
+            "tag=a&soft=maybe",
+            "other=1",
+            "tag",
+        ] {
+            assert_eq!(Purge::parse(wrong), None, "{wrong}");
+        }
     }
 }
