@@ -13,7 +13,7 @@ use portcullis_core::time::Moment;
 use super::changed::{Changed, scheme, write_url};
 use super::flights::Company;
 use super::serve::Hit;
-use super::{Cache, Room};
+use super::{Cache, Room, plain};
 use crate::observe::CacheOutcome;
 use crate::pass::Pass;
 
@@ -93,7 +93,10 @@ impl<'p> Pass<'p> {
             self.changed = Some(Box::new(Changed::new(origin, facts)));
         }
         let Some(rule) = &admitted.route.cache else { return Ok(LookedUp::Past) };
-        let ask = match self.ask(rule, facts, admitted) {
+        let has_body = self.body.as_ref().is_some_and(|body| !http_body::Body::is_end_stream(body));
+        let plain = plain::ask(rule, facts, has_body).filter(|_| self.screened.upgrade.is_none());
+        let asked = plain.map_or_else(|| self.ask(rule, facts, admitted, has_body), Ok);
+        let ask = match asked {
             Ok(ask) => ask,
             Err((forward, detail)) => return Ok(self.past(forward, detail)),
         };
@@ -108,7 +111,10 @@ impl<'p> Pass<'p> {
         let found = stored.map(|stored| (reuse(&stored.freshness(now), &ask.control, now), stored));
         if let Some((Reuse::Fresh | Reuse::Stale, stored)) = found {
             drop(room);
-            let mut hit = self.hit(stored, now, facts.headers);
+            let mut hit = match plain {
+                Some(_) => Hit::whole(stored, now),
+                None => self.hit(stored, now, facts.headers),
+            };
             self.says_hit(&mut hit, now);
             return Ok(LookedUp::Hit(hit));
         }
@@ -160,11 +166,11 @@ impl<'p> Pass<'p> {
         rule: &CacheRule,
         facts: &Facts<'_>,
         admitted: &Admitted<'p>,
+        has_body: bool,
     ) -> Result<Ask, (Forward, &'static str)> {
         if self.screened.upgrade.is_some() && !admitted.route.upgrade.is_empty() {
             return Err((Forward::Bypass, "upgrade"));
         }
-        let has_body = self.body.as_ref().is_some_and(|body| !http_body::Body::is_end_stream(body));
         Ask::of(rule, facts, has_body).map_err(|bypass| {
             let by_method = matches!(bypass, Bypass::Method | Bypass::Unsafe);
             (if by_method { Forward::Method } else { Forward::Bypass }, bypass.as_str())

@@ -19,6 +19,7 @@ pub(crate) mod generation;
 mod head;
 mod lookup;
 mod miss;
+mod plain;
 pub(crate) mod purge;
 pub(crate) mod serve;
 pub(crate) mod store;

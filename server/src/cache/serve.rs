@@ -32,6 +32,13 @@ pub(crate) struct Shared {
     sent: Sent,
 }
 
+impl Hit {
+    /// As it is, for who sets no condition.
+    pub(super) fn whole(stored: Arc<Stored>, now: Moment) -> Self {
+        Self { age: stored.head.freshness.age(now), sent: Sent::Whole, stored }
+    }
+}
+
 impl Pass<'_> {
     pub(super) fn now(&self) -> Moment {
         self.connection.gateway.clock().now()
