@@ -73,6 +73,8 @@ pub enum Rejection {
     NoEndpoint,
     /// No route.
     NotFound,
+    /// A client asked for what is stored and nothing else, and nothing is (RFC 9111, section 5.2.1.7): 504.
+    NotStored,
     /// The client was too slow.
     RequestTimeout,
     /// The store of the limits did not decide, and the policy for that is to refuse.
@@ -168,6 +170,7 @@ impl Rejection {
                 about(503, "no-endpoint", "No instance of the service is left", "destination_unavailable")
             }
             Self::NotFound => own(404, "no-route", "There is nothing here"),
+            Self::NotStored => own(504, "not-stored", "Nothing is stored that answers this"),
             Self::RequestTimeout => own(408, "request-timeout", "The request took too long to arrive"),
             Self::StoreUnavailable => own(503, "store-unavailable", "Limits cannot be checked now"),
             Self::TooManyFailures { .. } => own(429, "too-many-failures", "Too many tokens were not accepted"),
@@ -205,7 +208,7 @@ impl Rejection {
     /// Who caused it.
     pub fn fault(&self) -> Fault {
         match self.shape() {
-            _ if matches!(self, Self::UnknownCoding | Self::VersionNotSupported) => Fault::Client,
+            _ if matches!(self, Self::NotStored | Self::UnknownCoding | Self::VersionNotSupported) => Fault::Client,
             Shape { status: ..500, .. } => Fault::Client,
             Shape { proxy_error: Some(_), .. } if !matches!(self, Self::Internal | Self::LoopDetected) => {
                 Fault::Upstream
