@@ -255,6 +255,23 @@ fn a_client_may_ask_for_what_is_confirmed() {
     assert_eq!(upstream.seen().len(), 3);
 }
 
+/// What another cache before us confirms is as old as it says.
+#[test]
+fn a_304_has_an_age_of_its_own() {
+    let upstream = Upstream::start(|request| match request.get("if-none-match") {
+        Some(_) => Reply::raw("HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\nage: 50\r\n\r\n"),
+        _ => answer("cache-control: max-age=60\r\netag: \"1\"\r\n", "body"),
+    });
+    let (gateway, hand) = timed(&upstream, ON);
+    stored(&gateway, "/", &[]);
+    hand.advance(Duration::from_secs(61));
+    let confirmed = gateway.get("/", &[]);
+    assert_eq!((confirmed.text().as_str(), confirmed.get("age")), ("body", Some("50")));
+    hand.advance(Duration::from_secs(11));
+    gateway.get("/", &[]);
+    assert_eq!(upstream.seen().len(), 3, "it was stale again");
+}
+
 /// A 304 for something else than was asked about confirms nothing: it is asked for anew, whole.
 #[test]
 fn a_304_for_something_else_confirms_nothing() {
@@ -281,6 +298,26 @@ fn stale_is_sent_while_it_is_asked_for_again() {
     assert_eq!(upstream.seen().len(), 2);
     hand.advance(Duration::from_secs(45));
     assert_eq!(gateway.get("/", &[]).text(), "answer 2", "too stale for that");
+}
+
+/// Whoever finds it stale: what is asked for behind its back is all of it, to be kept.
+#[test]
+fn anybody_has_it_asked_for_again() {
+    let upstream = counting("cache-control: max-age=10, stale-while-revalidate=30\r\n");
+    let (gateway, hand) = timed(&upstream, ON);
+    for (round, (method, fields)) in [("HEAD", &[][..]), ("GET", &["cache-control: no-store"])].iter().enumerate() {
+        let path = format!("/{round}");
+        let before = stored(&gateway, &path, &[]).text();
+        hand.advance(Duration::from_secs(15));
+        let stale = Client::ask(gateway.address(), method, &path, fields);
+        assert_eq!(said(&stale), "Portcullis; hit; ttl=-5", "{method}");
+        eventually("it is fresh again", || {
+            let now = gateway.get(&path, &["cache-control: only-if-cached"]);
+            now.text() != before && said(&now).contains("hit; ttl=10")
+        });
+        assert_eq!(upstream.seen().len(), 2 * (round + 1), "{method}");
+        assert!(upstream.seen().iter().all(|request| request.method() == "GET"), "{method}");
+    }
 }
 
 #[test]

@@ -75,6 +75,22 @@ fn softly() {
     assert_eq!(upstream.seen().len(), 2);
 }
 
+/// What was confirmed is still what its origin called it, though a 304 need not say so.
+#[test]
+fn what_was_confirmed_keeps_its_tags() {
+    let upstream = Upstream::start(|request| match request.get("if-none-match") {
+        Some(_) => Reply::raw("HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\n\r\n"),
+        _ => Reply::raw(
+            "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\netag: \"1\"\r\ncache-tag: tea\r\ncontent-length: 2\r\n\r\nok",
+        ),
+    });
+    let gateway = Gateway::start(&config(&upstream.url()));
+    stored(&gateway, "/tea");
+    gateway.get("/tea", &["cache-control: no-cache"]);
+    assert_eq!(upstream.seen().len(), 2);
+    assert_eq!(purge(&gateway, "?tag=tea", &[]).json()["purged"], 1);
+}
+
 /// What was on its way when it was purged is not stored, and nobody joins it.
 #[test]
 fn what_is_on_its_way_goes_too() {

@@ -12,7 +12,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
 use portcullis_core::Rejection;
-use portcullis_core::caching::{self, Ask, confirms, is_failure, storable};
+use portcullis_core::caching::{self, Ask, confirms, is_failure, storable, storable_again};
 use portcullis_core::plan::{Route, UpstreamIndex};
 use portcullis_core::route::RouteIndex;
 use portcullis_core::time::Moment;
@@ -243,9 +243,14 @@ impl Desk<'_> {
         let rule = self.route.cache.as_ref();
         let is_ours = |name: &_| is_ours(name, self.route, &self.current.running.plan);
         let fresh = merged.ok().zip(rule).and_then(|(merged, rule)| {
-            let may_be = storable(rule, &self.ask, &self.came(old.status, &merged), &is_ours).ok()?;
+            let came = self.came(reply.status, &reply.headers);
+            let may_be = storable_again(rule, &self.ask, old.status, &merged, &came, &is_ours).ok()?;
             let source = Source { status: old.status, version: old.version, length: old.length };
-            let head = self.head(merged, may_be, source);
+            let mut head = self.head(merged, may_be, source);
+            if head.origin.tags.is_empty() {
+                // A 304 need not say again what its answer is called.
+                head.origin.tags.clone_from(&old.origin.tags);
+            }
             let claim = cache.store.budget().claim((head.weight() + stale.body.len()) as u64)?;
             let body = stale.body.clone();
             Some(Arc::new(Stored { body, _claim: claim, head: Arc::new(head), is_softened: AtomicBool::new(false) }))

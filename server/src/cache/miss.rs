@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use portcullis_core::Rejection;
 use portcullis_core::admit::Admitted;
 use portcullis_core::caching::{CacheStatus, ask_again, ask_for_all, head_agrees, is_failure, stands_in};
@@ -54,7 +54,7 @@ impl<'p> Pass<'p> {
         change: Change,
     ) -> Result<Missed<'p>, Rejection> {
         if let Some(hit) = miss.meanwhile.take() {
-            self.refresh(&miss, admitted, upstream, parts, change);
+            self.refresh(&mut miss, admitted, upstream, parts, change);
             return Ok(Missed::Passed(Passed::Stored(hit)));
         }
         self.cache_says(CacheOutcome::Miss, CacheStatus { forward: Some(miss.forward), ..CacheStatus::default() });
@@ -178,14 +178,17 @@ impl<'p> Pass<'p> {
     }
 
     /// Asks again for what is sent meanwhile, unless somebody does. Nobody waits for it, and whatever is in its way is found out by the next.
+    /// It is asked for as a whole and to be kept, whatever this client wants of it.
     fn refresh(
         &mut self,
-        miss: &Miss,
+        miss: &mut Miss,
         admitted: &Admitted<'p>,
         upstream: UpstreamIndex,
-        parts: Box<Parts>,
+        mut parts: Box<Parts>,
         change: Change,
     ) {
+        (miss.ask.head, miss.ask.control.no_store, parts.method) = (false, false, Method::GET);
+        let miss = &*miss;
         let wanted = Wanted { with: Company::IfNobody, ..miss.wanted(admitted, &parts.headers) };
         if let Boarding::Lead(landing, _) = miss.cache.board(&wanted)
             && let Ok((job, _)) = self.job(miss, landing, admitted, upstream, (parts, change), None)
