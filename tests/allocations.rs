@@ -388,3 +388,56 @@ fn limit_headers_cost_their_values() {
     });
     assert_eq!(count, 100, "one for each answer");
 }
+
+/// All that core has to say of a request that is answered with what is stored, and of an answer that comes.
+#[test]
+fn a_hit_in_the_cache_allocates_nothing() {
+    use portcullis_core::caching::{
+        Answered, Ask, CacheStatus, KeyRoute, Origin, Reuse, Scheme, Sent, reuse, sent, storable, write_key,
+    };
+    use portcullis_core::plan::CacheRule;
+
+    let fields = |lines: &[(&'static str, &'static str)]| -> HeaderMap {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(field).collect()
+    };
+    let asked = fields(&[
+        ("host", "shop.test:8080"),
+        ("accept-encoding", "gzip, br"),
+        ("if-none-match", "\"b\", \"a\""),
+        ("cache-control", "max-age=30, max-stale=5"),
+    ]);
+    let answer = fields(&[
+        ("cache-control", "public, max-age=60, stale-if-error=600"),
+        ("date", "Tue, 24 Nov 2026 12:00:00 GMT"),
+        ("etag", "\"a\""),
+        ("vary", "accept-encoding"),
+    ]);
+    let (clock, rule) = (Clock::system(), CacheRule::on());
+    let (uri, query) = ("/orders?page=2".parse().unwrap(), Some("page=2"));
+    let facts = Facts { headers: &asked, query, ..client(&asked, 7) };
+    let ask = Ask::of(&rule, &facts, false).unwrap();
+    let (received, wall) = (clock.now(), clock.unix());
+    let answered = Answered { status: http::StatusCode::OK, headers: &answer, asked: received, received, wall };
+    // The age of an answer is that of its date: it is as fresh as one that came now.
+    let fresh = Answered { wall: portcullis_core::time::UnixTime::from_secs(1_795_521_600), ..answered };
+    let stored = storable(&rule, &ask, &fresh, &|_| false).unwrap();
+    let mut buffer = Vec::with_capacity(256);
+    let count = allocations(|| {
+        let ask = Ask::of(&rule, &facts, false).unwrap();
+        let origin = Origin::of(Scheme::Http, facts.host, &uri, facts.headers);
+        buffer.clear();
+        write_key(&mut buffer, &rule, KeyRoute { name: "orders", generation: 1 }, origin, &facts).unwrap();
+        stored.vary.write(facts.headers, &mut buffer);
+        let now = clock.now();
+        assert_eq!(reuse(&stored.freshness, &ask.control, now), Reuse::Fresh);
+        assert_eq!(sent(facts.method, facts.headers, fresh.status, fresh.headers, 10, wall), Sent::NotModified);
+        assert!(!CacheStatus::hit(stored.freshness.ttl(now)).text().as_bytes().is_empty());
+    });
+    assert_eq!(count, 0);
+    // What is stored costs the list of fields that it was chosen by, and nothing besides.
+    let count = allocations(|| drop(storable(&rule, &ask, &fresh, &|_| false).unwrap()));
+    assert!(count <= 200, "{count} in a hundred answers");
+}

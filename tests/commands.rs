@@ -398,6 +398,98 @@ fn explain_tells_of_splits_redirects_and_rules() {
 }
 
 #[test]
+fn explain_tells_of_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    file(
+        folder.path(),
+        "[auth.users]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret = \"a-secret-of-at-least-thirty-two-bytes\"\n\
+         issuer = \"i\"\naudience = \"a\"\ntoken = [\"cookie:session\", \"header:authorization\"]\n\
+         [upstreams]\napp = [\"http://127.0.0.1:7001\"]\n\
+         [[routes]]\npath = \"/all/**\"\nupstream = \"app\"\nauth = \"none\"\ncache = \"on\"\n\
+         [[routes]]\npath = \"/page\"\nupstream = \"app\"\nauth = \"none\"\nhosts = [\"shop.test\"]\n\
+         cache = { key = [\"query:page\", \"cookie:lang\"], ttl = \"30s\", stale_while_revalidate = \"1m\", stale_if_error = \"10m\", \
+         max_size = \"4KiB\" }\n\
+         [[routes]]\npath = \"/some/**\"\nupstream = \"app\"\nauth = \"users\"\ncache = \"on\"\n\
+         [[routes]]\npath = \"/mine/**\"\nupstream = \"app\"\nauth = \"users\"\ncache = { per = [\"claim:tenant\"] }\n\
+         [[routes]]\npath = \"/off\"\nupstream = \"app\"\nauth = \"none\"\n",
+    );
+    let token = |claims: &[&str]| {
+        let output = portcullis(&[&["token", "--sub", "ada"], claims].concat(), folder.path());
+        format!("cookie: session={}", text(&output.stdout).trim())
+    };
+    let (ada, acme) = (token(&[]), token(&["--claim", "tenant=acme"]));
+    let explain = |args: &[&str]| {
+        let output = portcullis(&[&["explain"], args].concat(), folder.path());
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    for (args, expected) in [
+        (
+            &["GET", "http://shop.test:8080/all//x?a=canary"][..],
+            &[
+                "cache  looked up by route = /all/**, scheme = http, host = shop.test, port = 8080, path = /all/x, query = (not shown)\n",
+                "cache  keeps what is not private\n",
+                "cache  keeps as long as the origin says; where it says nothing, not at all\n",
+                "cache  keeps bodies of at most 1048576 bytes\n",
+            ][..],
+        ),
+        (&["HEAD", "/all/x"], &["path = /all/x, query = (absent)\n"]),
+        (&["GET", "/all/x", "-H", "cookie: a=canary"], &["cache  goes past it: the request has a cookie, and"]),
+        (&["GET", "/all/x", "-H", "authorization: Basic canary"], &["cache  keeps only what says public, s-maxage or"]),
+        (&["GET", "/all/x", "-H", "if-match: *"], &["cache  goes past it: the request has a condition"]),
+        (
+            &["GET", "/all/x", "-H", "cache-control: no-store"],
+            &["cache  keeps nothing of this request: it says no-store"],
+        ),
+        (
+            &["GET", "/all/x", "-H", "x-http-method-override: PUT"],
+            &["cache  goes past it: the request says that it means"],
+        ),
+        (&["POST", "/all/x"], &["cache  goes past it: the method may change something; after"]),
+        (&["OPTIONS", "/all/x"], &["cache  goes past it: only GET and HEAD"]),
+        (
+            &["GET", "http://shop.test/page?page=2&x=1", "-H", "cookie: lang=canary"],
+            &[
+                "cache  looked up by route = /page, scheme = http, query:page = 2, cookie:lang = (not shown)\n",
+                "cache  keeps as long as the origin says; 30s where it says nothing\n",
+                "cache  keeps stale for 1m while it is asked for again, unless",
+                "cache  keeps stale for 10m when the upstream fails, unless",
+                "cache  keeps bodies of at most 4096 bytes\n",
+            ],
+        ),
+        (&["GET", "http://shop.test/page"], &["query:page = (absent), cookie:lang = (absent)\n"]),
+        (&["GET", "/some/x", "-H", &ada], &["cache  keeps only what says public, s-maxage or must-revalidate"]),
+        (
+            &["GET", "/mine/x", "-H", &acme],
+            &["per claim:tenant = acme\n", "cache  keeps for this one alone, private answers too"],
+        ),
+        (
+            &["GET", "/mine/x", "-H", &ada],
+            &["goes past it: answers are kept apart by claim:tenant, which this request does not"],
+        ),
+    ] {
+        let told = explain(args);
+        assert!(!told.contains("canary") && !told.contains(&ada[16..]), "{told}");
+        for part in expected {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+    assert!(!explain(&["GET", "/off"]).contains("cache"), "a route that keeps nothing");
+    let document = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&explain(args)).unwrap();
+    let found = document(&["GET", "/all/x?a=b", "--json"]);
+    assert_eq!(
+        (&found["cache"]["bypass"], &found["cache"]["key"][4]["value"]),
+        (&().into(), &"/all/x".into()),
+        "{found}"
+    );
+    assert_eq!((&found["cache"]["key"][5]["value"], &found["cache"]["key"][5]["hidden"]), (&().into(), &true.into()));
+    assert_eq!(document(&["POST", "/all/x", "--json"])["cache"]["bypass"], "unsafe-method");
+    assert!(document(&["GET", "/off", "--json"])["cache"].is_null());
+    let checked = text(&portcullis(&["check"], folder.path()).stdout);
+    assert!(checked.contains("route /all/**: public, no limits, to app, answers kept\n"), "{checked}");
+    assert!(checked.contains("to app, answers kept apart for each claim:tenant\n"), "{checked}");
+}
+
+#[test]
 fn explain_prints_one_document_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let secret = "a-secret-of-at-least-thirty-two-bytes";

@@ -892,3 +892,38 @@ fn what_is_handed_in_is_held_to_the_same_bounds() {
         assert!(text(response).await.contains("the body could not be read"));
     });
 }
+
+/// Falls over at its first choice.
+struct FallsOnce(AtomicU32);
+
+impl UpstreamPicker for FallsOnce {
+    fn pick(&self, _: &Snapshot, _: &Ask<'_>) -> Option<EndpointIndex> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "on purpose");
+        Some(EndpointIndex(0))
+    }
+}
+
+/// C11: a fetch that falls over takes its request with it, and whoever comes next is not waiting for it. What is stored is handed out whole.
+#[test]
+fn answers_are_kept_inside_a_program_too() {
+    let body = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\nx-own: 1\r\ncontent-length: 4\r\n\r\nkept";
+    let upstream = Upstream::start(move |_| Reply::raw(body));
+    let text = format!(
+        "[upstreams.app]\nservers = [\"{}\"]\nbalance = \"in-code\"\n[[routes]]\npath = \"/**\"\nupstream = \"app\"\ncache = \"on\"\n",
+        upstream.url()
+    );
+    run(async {
+        let gateway = builder(&text).picker("app", |_| Arc::new(FallsOnce(AtomicU32::new(0)))).build().await.unwrap();
+        assert_eq!(gateway.handle(get("/")).await.status(), 500);
+        for said in ["Portcullis; fwd=uri-miss; ttl=60; stored", "Portcullis; hit; ttl=60"] {
+            let answer = gateway.handle(get("/")).await;
+            let fields = answer.headers();
+            assert_eq!(
+                (&fields["cache-status"], &fields["x-own"]),
+                (&HeaderValue::from_static(said), &HeaderValue::from_static("1"))
+            );
+            assert_eq!((fields.get_all("date").iter().count(), self::text(answer).await), (1, "kept".to_owned()));
+        }
+    });
+    assert_eq!(upstream.seen().len(), 1);
+}

@@ -30,13 +30,17 @@ mod limits; // 429, exact counts, headers
 // What is forwarded.
 mod bodies; // streaming, bounds, slow clients, 100-continue
 mod bounds; // how many requests an upstream has at a time, and how many wait
+mod caching; // what is stored answers: when, how, and when not
 mod chaos; // two of three servers fail at random under load
+mod collapsing; // many requests for what is not stored make one
 mod expressions; // what a route requires beyond a token
 mod fallbacks; // what answers in place of an upstream that failed
 mod faults; // what fails in which way, at which picker, with which method: what clients and servers see
 mod forwarding; // fields added and removed on the way, both ways
+mod isolation; // nobody gets a byte of what is another's, with cache, collapsing and faults on
 mod names; // servers that are names: found, moved, and kept when nobody answers
 mod origins; // the origins that fail as the tests of faults tell them
+mod purging; // what an operator takes out of the cache
 mod retries; // what is sent again, and what never is
 mod roster; // servers that fail or are unhealthy are left alone, and come back
 mod rules; // a route's own rules for fields, both ways

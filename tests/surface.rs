@@ -8,6 +8,7 @@ use std::path::Path;
 
 use portcullis_core::admit::*;
 use portcullis_core::auth::*;
+use portcullis_core::caching::*;
 use portcullis_core::expr::*;
 use portcullis_core::headers::*;
 use portcullis_core::layer::*;
@@ -39,16 +40,16 @@ macro_rules! all {
 
 all! {
     // One value of these stands for one thing that is counted or kept: an Arc shares it.
-    shared: Admitted<'_>, ApiKeyVerifier, Endpoint, Lease, Limits, MemoryStore, Permit, Plan, Pool, Refused, Roster, RoundRobin, Route, RuledFields, Routed<'_, '_>,
+    shared: StatusText, Admitted<'_>, ApiKeyVerifier, Endpoint, Lease, Limits, MemoryStore, Permit, Plan, Pool, Refused, Roster, RoundRobin, Route, RuledFields, Routed<'_, '_>,
         Sharded<u8>, Snapshot, Split, StoreError, Table, Target, portcullis_core::plan::Upstream;
     // A future of somebody else's may be in these, and that need not be shared.
     sent: Answer<u8>, ResponseFuture<Nothing, ()>;
     cloned: Accepted<'_>, Access, Admit<()>, AdmitLayer, portcullis_core::auth::Algorithm, portcullis_core::limit::Algorithm, ApiKey, Arrival,
-        Ask<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerChange,
+        portcullis_core::caching::Ask, portcullis_core::upstream::Ask<'_>, Answered<'_>, Auth, AuthError, AuthIndex, Authenticate<()>, AuthenticateLayer, Balance, Breaker, BreakerBuilder, BreakerChange,
         BreakerSettings, BreakerState, CanonicalPath<'_>, Challenge, Charge, ChargeSet, Clock, EncodedSeparators, EndpointIndex,
         EndpointUrl, EndpointUrlError, Change<'_>, Eject, EndpointStanding, EndpointState, Discovered, DiscoveryError, Place,
         Refresh, Refreshed,
-        Entry, EvalError, Expr, ExprError, Reads, Yields, Facts<'_>, Family, Fault, Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
+        Entry, EvalError, Expr, ExprError, Reads, Yields, Facts<'_>, Family, Fault, portcullis_core::auth::Forward, portcullis_core::caching::Forward, ForwardedClaims, Forwarding, Found, Hash, Head<'_>, HeaderError, HeaderFamilies, HeaderRule,
         Fallback, HeaderRules, HeaderTemplate, HopByHop, HostError, HostPattern, Identity, IdentityHeaders, JwtConfigError,
         JwtVerifier, HealthCheck,
         JwtVerifierBuilder, KeyError, KeyHash, KeyHashError, KeyKind, KeySet, KeySetError, LeastRequest, ManualClock, Matched,
@@ -56,8 +57,9 @@ all! {
         PassedOver, PathError, Pattern, PatternError, PatternProblem, Policies, Proto, Protocol, ProtocolError, PseudonymError,
         Quota, Random, Rate, RateError, RateLimit<()>, RateLimitLayer, Redirect, RedirectTemplate, Rejection, Rendered, Respond,
         Retries, RetryBudget, RetryOn, Rewrite, Rewritten<'_>, RouteIndex, Rule, RuleId, PeakEwma, RosterSettings, RosterState,
-        portcullis_core::auth::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
-        SourceError, portcullis_core::limit::Standing, portcullis_core::route::Standing, Stats, Subject, SubjectKey, Survey, Tally, TargetTemplate, TemplateError, Thresholds, Tie, TokenSource, TokenSourceError,
+        portcullis_core::auth::Scheme, portcullis_core::caching::Scheme, portcullis_core::upstream::Scheme, portcullis_core::plan::Server, Services<'_>, Share, SigningKey, Source,
+        Bypass, ByteRange, CacheRule, CacheStatus, Freshness, KeyRoute, MaxStale, Named, Origin<'_>, RequestControl, ResponseControl, Reuse, Sent,
+        Storable, Unstorable, VaryNames, SourceError, portcullis_core::limit::Standing, portcullis_core::route::Standing, Stats, Subject, SubjectKey, Survey, Tally, TargetTemplate, TemplateError, Thresholds, Tie, TokenSource, TokenSourceError,
         TokenSources, TraceError, TraceParent, Tried, TrustedProxies, Unfit, UnixTime, UnknownAlgorithm, Upgrade, UpstreamIndex, Verdict, VerifyingKeys, Via;
 }
 

@@ -57,7 +57,7 @@
 //! The `guide` has the concepts, the steps of a request and recipes.
 //!
 //! Read [`plan`] first: what a request is decided by. Then [`admit`], the first three of a gateway's eight steps, which calls
-//! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind. [`source`] names a value of a request, [`subject`]
+//! [`route`], [`auth`] and [`limit`]; then [`upstream`], what stands behind, and [`caching`], when it need not be asked. [`source`] names a value of a request, [`subject`]
 //! is who it is counted as, [`template`] makes a path, a query, a header or a URL of it; [`headers`] is what a proxy does to fields; [`rejection`] is every
 //! way to be refused; [`time`] is the only file that reads a clock; [`answer`] is what the traits return. `layer` (feature `tower`) puts
 //! the steps in front of any service.
@@ -89,6 +89,8 @@
 //! - **upstream**: a named service behind the gateway; its **pool** is its **endpoints**, each a **member** with a weight; a
 //!   **picker** chooses one, and a **lease** is the use of one by one request. Its **roster** has all of them, those
 //!   too that may not be asked now: **ejected** for what came of requests, or **unhealthy** by a **check**.
+//! - **cache**: keeps answers, each **fresh** and then **stale**, under a **key** that tells requests apart; the answers of one key are
+//!   its **variants**. What goes past it is a **bypass**.
 //! - **breaker**: stops asking an upstream that does not answer; a **permit** is its leave to ask.
 //! - **budget**: how many **retries** an upstream may be asked for, as a share of its requests.
 //! - **plan**: the validated run-time description; immutable.
@@ -100,6 +102,7 @@
 pub mod admit;
 pub mod answer;
 pub mod auth;
+pub mod caching;
 pub mod expr;
 // Nothing but pages: only the documentation has it, and its examples need what these features bring.
 #[cfg(all(doc, feature = "api-key", feature = "jwt", feature = "testing"))]

@@ -20,11 +20,13 @@ use crate::template::RedirectTemplate;
 use crate::upstream::{EndpointUrl, RosterSettings, Snapshot, UpstreamPicker};
 
 mod breaker;
+mod cache;
 mod retries;
 mod rewrite;
 mod split;
 
 pub use breaker::{BreakerSettings, Opens};
+pub use cache::CacheRule;
 pub use retries::{Retries, RetryOn};
 pub use rewrite::{Rewrite, Rewritten};
 pub use split::{Share, Split};
@@ -34,6 +36,8 @@ pub use split::{Share, Split};
 pub struct Plan {
     /// The verifiers, by [`AuthIndex`].
     pub auths: Box<[Auth]>,
+    /// What the cache may hold at most, in bytes: bodies, heads and keys of all routes together.
+    pub cache_size: u64,
     /// The headers that some verifier sets, removed from every request that arrives.
     pub identity_headers: IdentityHeaders,
     /// The routes, by the table's [`RouteIndex`](crate::route::RouteIndex).
@@ -66,6 +70,8 @@ pub struct UpstreamIndex(pub usize);
 pub struct Route {
     /// Who may pass.
     pub access: Access,
+    /// How its answers are kept; none: not at all.
+    pub cache: Option<CacheRule>,
     /// What becomes of `%2F` and `%5C` in the path.
     pub encoded_separators: EncodedSeparators,
     /// All of these hold, together or not at all.

@@ -75,6 +75,8 @@ pub enum Rejection {
     NoEndpoint,
     /// No route.
     NotFound,
+    /// A client asked for what is stored and nothing else, and nothing is (RFC 9111, section 5.2.1.7): 504.
+    NotStored,
     /// The client was too slow.
     RequestTimeout,
     /// What the route requires could not be found out. The client is told what it is told when it does not hold.
@@ -173,6 +175,7 @@ impl Rejection {
                 about(503, "no-endpoint", "No instance of the service is left", "destination_unavailable")
             }
             Self::NotFound => own(404, "no-route", "There is nothing here"),
+            Self::NotStored => own(504, "not-stored", "Nothing is stored that answers this"),
             Self::RequestTimeout => own(408, "request-timeout", "The request took too long to arrive"),
             Self::RequireFailed => own(403, "require-failed", "This request is not allowed here"),
             Self::StoreUnavailable => own(503, "store-unavailable", "Limits cannot be checked now"),
@@ -212,7 +215,7 @@ impl Rejection {
     pub fn fault(&self) -> Fault {
         match self.shape() {
             _ if matches!(self, Self::RequireFailed) => Fault::Gateway,
-            _ if matches!(self, Self::UnknownCoding | Self::VersionNotSupported) => Fault::Client,
+            _ if matches!(self, Self::NotStored | Self::UnknownCoding | Self::VersionNotSupported) => Fault::Client,
             Shape { status: ..500, .. } => Fault::Client,
             Shape { proxy_error: Some(_), .. } if !matches!(self, Self::Internal | Self::LoopDetected) => {
                 Fault::Upstream

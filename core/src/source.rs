@@ -8,6 +8,7 @@ use std::str::FromStr;
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::auth::Identity;
+use crate::caching::key::part;
 use crate::route::Params;
 use crate::subject::{RuleId, Subject, SubjectHasher, SubjectKey};
 
@@ -101,6 +102,11 @@ impl Source {
         self.0.iter().all(|alternative| alternative.iter().any(reads))
     }
 
+    /// Whether a cookie is part of it.
+    pub fn reads_cookie(&self) -> bool {
+        self.0.iter().flatten().any(|value| matches!(value, Value::Cookie(_)))
+    }
+
     /// Whether the host is part of it, which a client can choose where a route takes any.
     pub fn reads_host(&self) -> bool {
         self.0.iter().flatten().any(|value| *value == Value::Host)
@@ -146,6 +152,23 @@ impl Source {
             let mut hasher = SubjectHasher::new(key);
             alternative.iter().all(|value| value.hash(facts, &mut hasher)).then(|| hasher.finish(rule))
         })
+    }
+
+    /// Puts the value behind what is in `out`, such that no two values have the same bytes: kind, name and text of each part, with their
+    /// lengths before them. Where no alternative is present, that they are absent, and false. Allocates nothing where `out` has room,
+    /// unless a claim is not a string or a query value is percent-coded.
+    pub(crate) fn write_key(&self, facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        for alternative in &self.0 {
+            out.push(u8::try_from(alternative.len()).unwrap_or(u8::MAX));
+            if alternative.iter().all(|value| value.write_key(facts, out)) {
+                return true;
+            }
+            out.truncate(start);
+        }
+        // No alternative has no parts.
+        out.push(0);
+        false
     }
 
     /// The value as text (an identity is its id); joined values are put side by side with a `+` between. None when no
@@ -262,6 +285,23 @@ impl Value {
                 // The name too: one value in two headers, or in two claims, is two subjects.
                 hasher.text(self.kind(), self.name().as_bytes());
                 hasher.text(self.kind(), text.as_bytes());
+                true
+            }),
+        }
+    }
+
+    /// [`Source::write_key`]; false when it is absent.
+    fn write_key(&self, facts: &Facts<'_>, out: &mut Vec<u8>) -> bool {
+        out.push(self.kind());
+        part(out, self.name().as_bytes());
+        match self {
+            Self::Identity => facts.identity.is_some_and(|identity| {
+                part(out, identity.verifier().as_bytes());
+                part(out, identity.id().as_bytes());
+                true
+            }),
+            _ => self.text(facts).is_some_and(|text| {
+                part(out, text.as_bytes());
                 true
             }),
         }

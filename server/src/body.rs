@@ -3,18 +3,19 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use crate::cache::flight;
+use crate::cache::flights::Follower;
+use crate::cache::stored::Stored;
 use crate::forward::body::Flow;
-use crate::forward::connect::UpstreamBody;
 use crate::forward::h1::Broken;
-use crate::forward::in_code::ServiceBody;
 use crate::forward::{AnswerBody, Exchange, Trail};
 use crate::listen::watch::Watch;
 use crate::observe::{Ending, OpenRecord};
@@ -25,13 +26,18 @@ use crate::tunnel::Side;
 /// A response's body.
 pub(crate) struct Body {
     source: Source,
+    /// The stored lines of its head are sent as they are.
+    as_lines: bool,
     /// Boxed, so that a response is moved about as a few words.
     tail: Option<Box<Tail>>,
 }
 
 enum Source {
-    InCode(ServiceBody),
-    Upstream(UpstreamBody),
+    /// What others get too, and how much of it is left, where that is known.
+    Shared(Follower, Option<u64>),
+    /// What is stored, and what of it is left.
+    Stored(Arc<Stored>, Range<usize>),
+    Upstream(AnswerBody),
     Whole(Option<Bytes>),
 }
 
@@ -60,52 +66,63 @@ impl Drop for Tail {
 impl Body {
     /// An answer of our own.
     pub(crate) fn whole(bytes: Bytes, tail: Box<Tail>) -> Self {
-        Self { source: Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), tail: Some(tail) }
+        Self::of(Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(tail))
     }
 
     /// No body, for a client that is not there any more.
     pub(crate) fn for_nobody() -> Self {
-        Self { source: Source::Whole(None), tail: None }
+        Self::of(Source::Whole(None), None)
     }
 
     /// An upstream's answer.
     pub(crate) fn upstream(body: AnswerBody, tail: Box<Tail>) -> Self {
-        let source = match body {
-            AnswerBody::InCode(body) => Source::InCode(body),
-            AnswerBody::Server(body) => Source::Upstream(body),
-        };
-        Self { source, tail: Some(tail) }
+        Self::of(Source::Upstream(body), Some(tail))
+    }
+
+    /// What is on its way to others too, and its length, where that is known.
+    pub(crate) fn shared(reader: Follower, length: Option<u64>, tail: Box<Tail>) -> Self {
+        Self::of(Source::Shared(reader, length), Some(tail))
+    }
+
+    /// So much of what is stored; the stored lines are its head if `as_lines`.
+    pub(crate) fn stored(stored: Arc<Stored>, range: Range<usize>, as_lines: bool, tail: Box<Tail>) -> Self {
+        Self { source: Source::Stored(stored, range), as_lines, tail: Some(tail) }
+    }
+
+    const fn of(source: Source, tail: Option<Box<Tail>>) -> Self {
+        Self { source, as_lines: false, tail }
+    }
+
+    /// The stored lines that belong behind the first line of its head.
+    pub(crate) fn lines(&self) -> Option<Bytes> {
+        match &self.source {
+            Source::Stored(stored, _) if self.as_lines => Some(stored.head.lines.clone()),
+            _ => None,
+        }
     }
 
     /// The upstream's side of a tunnel and what settles with it, if this is the body of a 101.
     pub(crate) fn into_tunnel(mut self) -> Option<(Side<Stream>, Box<Tail>)> {
-        let Source::Upstream(body) = std::mem::replace(&mut self.source, Source::Whole(None)) else { return None };
-        body.into_stream().zip(self.tail.take())
+        match std::mem::replace(&mut self.source, Source::Whole(None)) {
+            Source::Upstream(AnswerBody::Server(body)) => body.into_stream().zip(self.tail.take()),
+            _ => None,
+        }
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut self.source {
-            Source::Upstream(body) => loop {
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    // We asked for no trailers, and whatever is in them was not looked at: they end here.
-                    Some(Ok(frame)) if frame.is_trailers() => {}
-                    frame => return Poll::Ready(frame),
+            Source::Shared(reader, left) => reader.poll_piece(cx).map(|piece| {
+                let piece = piece?.map_err(|flight::Broken| Broken::Cut(ErrorKind::ConnectionAborted));
+                if let (Ok(piece), Some(left)) = (&piece, left) {
+                    *left = left.saturating_sub(piece.len() as u64);
                 }
-            },
-            Source::InCode(body) => loop {
-                // Somebody else's code: a panic of it ends this answer, as a server that falls over would.
-                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
-                let Ok(polled) = polled else { return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::Other)))) };
-                match ready!(polled) {
-                    Some(Ok(frame)) if frame.is_trailers() => {}
-                    Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "a service of this program broke off its answer");
-                        return Poll::Ready(Some(Err(Broken::Cut(ErrorKind::Other))));
-                    }
-                    None => return Poll::Ready(None),
-                }
-            },
+                Some(piece.map(Frame::data))
+            }),
+            Source::Stored(stored, range) => Poll::Ready(match std::mem::take(range) {
+                range if range.is_empty() => None,
+                range => Some(Ok(Frame::data(stored.body.slice(range)))),
+            }),
+            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
@@ -163,7 +180,8 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::InCode(body) => body.is_end_stream(),
+            Source::Shared(_, left) => *left == Some(0),
+            Source::Stored(_, range) => range.is_empty(),
             Source::Upstream(body) => body.is_end_stream(),
             Source::Whole(bytes) => bytes.is_none(),
         }
@@ -171,7 +189,8 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::InCode(body) => body.size_hint(),
+            Source::Shared(_, left) => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Source::Stored(_, range) => SizeHint::with_exact(range.len() as u64),
             Source::Upstream(body) => body.size_hint(),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }

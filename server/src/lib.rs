@@ -93,6 +93,7 @@ mod admin;
 mod as_bytes;
 mod background;
 mod body;
+mod cache;
 mod connection;
 mod forward;
 mod h1;

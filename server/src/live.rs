@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_core::auth::Auth;
-use portcullis_core::plan::{self, Plan};
+use portcullis_core::plan::{self, Fallback, Plan, UpstreamIndex};
 use portcullis_core::time::Clock;
 
 use crate::background::Background;
+use crate::cache::Cache;
+use crate::cache::generation::Generation;
 use crate::config::{Config, Settings};
 use crate::gateway::Brought;
 use crate::names::Names;
@@ -25,6 +27,10 @@ pub(crate) struct Running {
     pub(crate) settings: Settings,
     /// Where lines about its requests go; the old plan's, unless `[log]` says otherwise.
     pub(crate) access: Arc<AccessLog>,
+    /// What answers are kept in; none where no route keeps any.
+    pub(crate) cache: Option<Arc<Cache>>,
+    /// By the plan's route index: which of the kept answers are its own.
+    pub(crate) generations: Box<[Option<Generation>]>,
     /// By the plan's route index, then by the place of the rule.
     pub(crate) limits: Box<[Box<[LimitSeries]>]>,
     /// By the plan's route index.
@@ -42,7 +48,7 @@ pub(crate) struct Running {
 pub(crate) struct Ground<'g> {
     pub(crate) background: &'g Background,
     pub(crate) clock: &'g Clock,
-    pub(crate) metrics: &'g Metrics,
+    pub(crate) metrics: &'g Arc<Metrics>,
     pub(crate) names: &'g Names,
     pub(crate) brought: &'g Brought,
 }
@@ -67,7 +73,36 @@ impl Running {
         let routes = plan.routes.iter().map(|route| metrics.route(&route.name)).collect();
         let of_route = |route: &plan::Route| route.limits.rules.iter().map(|rule| metrics.limit(rule.name())).collect();
         let limits = plan.routes.iter().map(of_route).collect();
-        Self { access, fingerprint, limits, plan, settings, routes, upstreams, verifiers, fetchers }
+        let (cache, generations) = Self::cache(&plan, &verifiers, old, ground);
+        Self { access, cache, fetchers, fingerprint, generations, limits, plan, settings, routes, upstreams, verifiers }
+    }
+
+    /// The cache, if any route keeps answers: the old one while its size stays, with what its routes may still use of it.
+    fn cache(
+        plan: &Plan,
+        verifiers: &[VerifierSettings],
+        old: Option<&Self>,
+        ground: Ground<'_>,
+    ) -> (Option<Arc<Cache>>, Box<[Option<Generation>]>) {
+        if plan.routes.iter().all(|route| route.cache.is_none()) {
+            return (None, Box::default());
+        }
+        let known = old.and_then(|old| Some((old.cache.as_ref()?, &*old.generations)));
+        let known = known.filter(|(cache, _)| cache.store.size() == plan.cache_size);
+        let (cache, generations) = match known {
+            Some((cache, generations)) => (Arc::clone(cache), generations),
+            None => (Cache::new(plan.cache_size, ground.clock, ground.metrics), &[][..]),
+        };
+        let generations = Generation::of_all(plan, verifiers, &cache, generations);
+        (Some(cache), generations)
+    }
+
+    /// What answers in place of an upstream that failed, as far as it is another one.
+    pub(crate) fn fallback(&self, upstream: UpstreamIndex) -> Option<&Upstream> {
+        match &self.plan.upstreams.get(upstream.0)?.fallback {
+            Some(Fallback::Upstream(another)) => self.upstreams.get(another.0),
+            _ => None,
+        }
     }
 }
 

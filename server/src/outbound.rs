@@ -22,7 +22,7 @@ use crate::inbound::refused;
 use crate::pass::Pass;
 
 /// The path that an upstream is asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum PathChange {
     /// What arrived was canonical, and is kept: nothing is copied.
     AsArrived,
@@ -31,7 +31,7 @@ enum PathChange {
 }
 
 /// What the route makes of a request: worked out while the request can still be read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     fields: RuledFields,
     path: PathChange,

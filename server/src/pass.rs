@@ -5,11 +5,13 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Version};
 use portcullis_core::Rejection;
 use portcullis_core::admit::{self, Admitted, Routed};
+use portcullis_core::caching::CacheStatus;
 use portcullis_core::headers::{Arrival, HeaderRules, RuledFields, Upgrade};
 use portcullis_core::limit::Verdict;
 use portcullis_core::plan::Route;
 
 use crate::body::Tail;
+use crate::cache::Changed;
 use crate::connection::{Connection, Current};
 use crate::forward::Trail;
 use crate::forward::body::BodyFailure;
@@ -24,8 +26,14 @@ use crate::observe::{AuthOutcome, Clip, LimitOutcome, LimitRecord};
 pub(crate) struct Pass<'p> {
     /// Where the request came from, as far as it is believed.
     pub(crate) arrival: Arrival,
+    /// What the client is told of what the cache did.
+    pub(crate) cache_status: Option<CacheStatus>,
     pub(crate) chance: Chance,
+    /// What it may change, whatever its route. Boxed: most requests change nothing, and most gateways keep nothing.
+    pub(crate) changed: Option<Box<Changed>>,
     pub(crate) connection: &'p Connection,
+    /// The plan, for whoever goes on with it after this request.
+    pub(crate) current: &'p Arc<Current>,
     pub(crate) running: &'p Running,
     /// What will ride on the response's body; boxed from the start, so that it is never moved about.
     pub(crate) tail: Box<Tail>,
@@ -54,7 +62,7 @@ impl<'p> Pass<'p> {
     /// At the beginning.
     pub(crate) fn new(
         connection: &'p Connection,
-        current: &'p Current,
+        current: &'p Arc<Current>,
         arrival: Arrival,
         (method, version): (Method, Version),
     ) -> Self {
@@ -69,8 +77,11 @@ impl<'p> Pass<'p> {
         });
         Self {
             arrival,
+            cache_status: None,
             chance: connection.gateway.chance(),
+            changed: None,
             connection,
+            current,
             running: &current.running,
             tail,
             request_id: None,

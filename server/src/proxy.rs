@@ -1,5 +1,5 @@
 //! The pipeline: one request, read top to bottom. Its eight steps are route, authenticate, limit, look up, pick, forward,
-//! store, finish. (Look up and store wait for the cache; finish rides on the body, see [`crate::body`].)
+//! store, finish. (Look up and store are in [`crate::cache`]; finish rides on the body, see [`crate::body`].)
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,12 +14,12 @@ use portcullis_core::admit::{self, Admitted, Head};
 use portcullis_core::headers::SetField;
 use portcullis_core::plan::{Fallback, UpstreamIndex};
 use portcullis_core::rejection::is_grpc;
-use tokio::time::Instant;
 
 use crate::body::Body;
+use crate::cache::{Hit, LookedUp, Miss, Missed, Shared, serve};
 use crate::connection::Connection;
 use crate::forward::body::RequestBody;
-use crate::forward::{Answered, Meters, Outbound, Prepared, Times, forward};
+use crate::forward::{Answered, Meters, Outbound, Prepared, forward};
 use crate::inbound;
 use crate::listen::h1::body::ClientBody;
 use crate::observe::Clip;
@@ -27,6 +27,7 @@ use crate::outbound::{self, Change};
 use crate::pass::{Pass, unknown_method};
 use crate::respond;
 use crate::target::{self, Next, Own};
+use crate::upstream::Upstream;
 
 /// What a request that is let through is answered with.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub(crate) enum Passed<'p> {
     Here,
     /// Something that the gateway says itself.
     Own(Own<'p>),
+    /// An upstream's answer that others get too.
+    Shared(Shared),
+    /// What is stored.
+    Stored(Hit),
     /// An upstream's answer.
     Upstream(Answered),
 }
@@ -63,6 +68,8 @@ pub(crate) async fn handle(
     match outcome {
         Ok(Ok(Passed::Here)) => respond::here(pass, said),
         Ok(Ok(Passed::Own(answer))) => respond::own(pass, answer, said),
+        Ok(Ok(Passed::Shared(shared))) => serve::shared(pass, shared, said),
+        Ok(Ok(Passed::Stored(hit))) => serve::stored(pass, hit, said),
         Ok(Ok(Passed::Upstream(answered))) => respond::upstream(pass, answered, said),
         Ok(Err(_)) if pass.client_is_gone() => respond::to_nobody(),
         Ok(Err(rejection)) => respond::rejected(pass, &rejection, said),
@@ -112,11 +119,35 @@ impl<'p> Pass<'p> {
         let admitted = routed.admit(self.connection.gateway.services()).await;
         let admitted = self.note_admission(&routed, admitted)?;
 
-        let (upstream, change) = match target::resolve(self, routed, &admitted, &parts.uri)? {
+        let facts = routed.facts(admitted.identity.as_deref());
+        let (upstream, rewrite) = match target::resolve(self, &facts, &admitted)? {
             Next::Own(own) => return Ok(Passed::Own(own)),
-            Next::Upstream(upstream, change) => (upstream, change),
+            Next::Upstream(upstream, rewrite) => (upstream, rewrite),
         };
-        self.forward(&admitted, upstream, parts, change).await
+
+        let miss = match self.look_up(&facts, &admitted, upstream, &parts.uri)? {
+            LookedUp::Hit(hit) => return Ok(Passed::Stored(hit)),
+            LookedUp::Miss(miss) => Some(miss),
+            LookedUp::Past => None,
+        };
+
+        let balance = plan.upstreams.get(upstream.0).map(|upstream| &upstream.balance);
+        self.key = balance.and_then(|balance| balance.key(&facts));
+        let change = Change::new(&facts, &parts.uri, rewrite, &admitted, plan)?;
+        drop(routed);
+        let Some(miss) = miss else {
+            let outcome = self.forward(&admitted, upstream, parts, change).await;
+            return self.conclude(upstream, outcome, None);
+        };
+        // Boxed: others need not carry the room for it.
+        match Box::pin(self.miss(miss, &admitted, upstream, parts, change)).await? {
+            Missed::Alone(miss, parts, change) => {
+                let outcome = self.forward(&admitted, upstream, parts, change).await;
+                self.conclude(upstream, outcome, Some(&miss))
+            }
+            Missed::Asked(miss, outcome) => self.conclude(upstream, outcome, Some(&miss)),
+            Missed::Passed(passed) => Ok(passed),
+        }
     }
 
     /// Steps 5 and 6.
@@ -126,14 +157,24 @@ impl<'p> Pass<'p> {
         upstream: UpstreamIndex,
         parts: Box<Parts>,
         change: Change,
-    ) -> Result<Passed<'p>, Rejection> {
-        let fallback = self.running.plan.upstreams.get(upstream.0).and_then(|upstream| upstream.fallback.as_ref());
-        let running = |upstream: UpstreamIndex| self.running.upstreams.get(upstream.0);
-        let upstream = running(upstream).ok_or(Rejection::Internal)?;
-        let another = match fallback {
-            Some(Fallback::Upstream(another)) => running(*another),
-            _ => None,
-        };
+    ) -> Result<Answered, Rejection> {
+        let outbound = self.prepare(admitted, upstream, parts, change)?;
+        let (upstream, another) = self.upstreams(upstream)?;
+        let gateway = &self.connection.gateway;
+        let meters = Meters { clock: gateway.clock(), metrics: gateway.metrics() };
+        self.tail.record.upstream = Some(Arc::clone(&upstream.series));
+        forward((upstream, another), outbound, meters, &mut self.tail.trail).await
+    }
+
+    /// The request as its upstream gets it.
+    pub(crate) fn prepare(
+        &mut self,
+        admitted: &Admitted<'_>,
+        upstream: UpstreamIndex,
+        parts: Box<Parts>,
+        change: Change,
+    ) -> Result<Outbound, Rejection> {
+        let (upstream, _) = self.upstreams(upstream)?;
         // A body that does not fit stays in its place: it is discarded before the answer.
         inbound::fits(self.body.as_ref().ok_or(Rejection::Internal)?, admitted.route.max_body_size)?;
         let body = self.body.take().ok_or(Rejection::Internal)?;
@@ -145,45 +186,53 @@ impl<'p> Pass<'p> {
             None => {
                 Prepared::Server(outbound::request(parts, (body, upstream.retries.replay), change, admitted, self)?)
             }
-            Some(service) => {
-                Prepared::Service(service, Box::new(outbound::whole(parts, body, change, admitted, self)?))
-            }
+            Some(_) => Prepared::Service(Box::new(outbound::whole(parts, body, change, admitted, self)?)),
         };
-        let ready = Instant::now();
-        let outbound = Outbound {
-            request,
-            flow,
-            times: Times { ready, total: ready + admitted.route.timeout },
-            choice: (self.key, self.chance.endpoint),
-        };
-        let gateway = &self.connection.gateway;
-        let meters = Meters { clock: gateway.clock(), metrics: gateway.metrics() };
-        self.tail.record.upstream = Some(Arc::clone(&upstream.series));
-        let outcome = forward(admitted, (upstream, another), outbound, meters, &mut self.tail.trail).await;
+        Ok(Outbound::new(admitted, request, flow, (self.key, self.chance.endpoint)))
+    }
+
+    /// An upstream, and the one that answers in its place.
+    pub(crate) fn upstreams(&self, upstream: UpstreamIndex) -> Result<(&'p Upstream, Option<&'p Upstream>), Rejection> {
+        let asked = self.running.upstreams.get(upstream.0).ok_or(Rejection::Internal)?;
+        Ok((asked, self.running.fallback(upstream)))
+    }
+
+    /// What a request comes to that its upstream was asked: what came back, or what stands in for it.
+    fn conclude(
+        &mut self,
+        index: UpstreamIndex,
+        outcome: Result<Answered, Rejection>,
+        miss: Option<&Miss>,
+    ) -> Result<Passed<'p>, Rejection> {
+        let (upstream, another) = self.upstreams(index)?;
         if let Some(another) = another.filter(|_| self.tail.trail.fell_back) {
             self.tail.record.upstream = Some(Arc::clone(&another.series));
         }
-        if let Some(Fallback::Respond(answer)) = fallback
+        if let Some(hit) = miss.and_then(|miss| self.after_miss(miss, &outcome)) {
+            outcome.into_iter().for_each(Answered::dismiss);
+            return Ok(Passed::Stored(hit));
+        }
+        let plan = &self.running.plan;
+        if let Some(Fallback::Respond(answer)) = plan.upstreams.get(index.0).and_then(|spec| spec.fallback.as_ref())
             && upstream.has_failed(outcome.as_ref().map(|answered| answered.response.status()))
         {
-            meters.metrics.fell_back(&upstream.series);
-            if let Ok(answered) = outcome {
-                answered.dismiss();
-            }
+            self.connection.gateway.metrics().fell_back(&upstream.series);
+            outcome.into_iter().for_each(Answered::dismiss);
             return Ok(Passed::Own(Own::Respond(answer)));
         }
         let answered = outcome?;
+        self.note_change(&answered);
         self.tail.record.until_head = Some(answered.took);
         Ok(Passed::Upstream(answered))
     }
 }
 
 /// A request's future panicked.
-struct Panicked;
+pub(crate) struct Panicked;
 
 /// Runs a future; a panic in it ends it and nothing else. What it held is dropped: permits and leases give their places
 /// back, and locks that were held are for counters that are whole at every moment.
-async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
+pub(crate) async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),

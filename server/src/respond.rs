@@ -7,10 +7,12 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use portcullis_core::Rejection;
+use portcullis_core::caching::CACHE_STATUS;
 use portcullis_core::headers::{self, HeaderError, SetField, Survey, Upgrade};
 use portcullis_core::rejection::Fault;
 
 use crate::body::{Body, Tail};
+use crate::cache::strip_tags;
 use crate::forward::Answered;
 use crate::observe::{BreakerState, Clip, Ending, Origin};
 use crate::pass::Pass;
@@ -75,7 +77,7 @@ pub(crate) fn upstream(mut pass: Pass<'_>, answered: Answered, said: &mut impl S
 }
 
 /// Whether an answer is a stream of events by its media type (RFC 9110, section 8.3.1): its silence says nothing.
-fn is_stream(kind: &[u8]) -> bool {
+pub(crate) fn is_stream(kind: &[u8]) -> bool {
     const STREAMS: [&[u8]; 4] =
         [b"text/event-stream", b"application/json-seq", b"application/ndjson", b"application/x-ndjson"];
     const GRPC: &[u8] = b"application/grpc";
@@ -141,7 +143,11 @@ fn whole(pass: Pass<'_>, mut head: Response<()>, body: Bytes) -> Response<Body> 
     finish(pass, head, |tail| Body::whole(if none { Bytes::new() } else { body }, tail))
 }
 
-fn finish(mut pass: Pass<'_>, mut head: Response<()>, body: impl FnOnce(Box<Tail>) -> Body) -> Response<Body> {
+pub(crate) fn finish(
+    mut pass: Pass<'_>,
+    mut head: Response<()>,
+    body: impl FnOnce(Box<Tail>) -> Body,
+) -> Response<Body> {
     pass.tail.record.status.get_or_insert(head.status());
     if pass.is_last {
         set(head.headers_mut(), CONNECTION, HeaderValue::from_static("close"));
@@ -150,7 +156,7 @@ fn finish(mut pass: Pass<'_>, mut head: Response<()>, body: impl FnOnce(Box<Tail
 }
 
 /// The route's own rules for an answer that is not a refusal. They name none of the fields that we say ourselves.
-fn rule(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
+pub(crate) fn rule(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
     if let Some((rules, ruled)) = pass.ruled.take() {
         rules.strip(fields);
         // Only a full map can refuse, and then the answer goes on without.
@@ -158,8 +164,13 @@ fn rule(pass: &mut Pass<'_>, fields: &mut HeaderMap) {
     }
 }
 
-/// What every answer says: the request's id, and how much is left of its limits.
-fn announce(pass: &mut Pass<'_>, fields: &mut HeaderMap, said: &mut impl SetField) {
+/// What every answer says: the request's id, what the cache did, and how much is left of its limits.
+pub(crate) fn announce(pass: &mut Pass<'_>, fields: &mut HeaderMap, said: &mut impl SetField) {
+    if let Some(status) = pass.cache_status.take() {
+        // Behind those of caches before us (RFC 9211, section 2).
+        let _ = said.set_text(&CACHE_STATUS, status.text().as_bytes());
+        strip_tags(fields);
+    }
     let mut said = Instead::of(fields, said);
     if let Some(id) = pass.request_id.take() {
         let _ = said.set_field(&headers::X_REQUEST_ID, &id);

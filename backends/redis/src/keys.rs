@@ -10,6 +10,7 @@ const DIGITS: [u8; 16] = *b"0123456789abcdef";
 /// - `PREFIX:epoch`, in a cluster `PREFIX:{TAG}:epoch`: names the data.
 /// - `PREFIX:key`: what subjects are hashed under.
 /// - `PREFIX:nodes`: who counts here.
+/// - `PREFIX:news`: what nodes tell each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: Box<[u8]>,
@@ -54,6 +55,10 @@ impl Keys {
 
     pub(crate) fn nodes(&self) -> Vec<u8> {
         self.named(b"nodes")
+    }
+
+    pub(crate) fn news(&self) -> Vec<u8> {
+        self.named(b"news")
     }
 
     fn named(&self, name: &[u8]) -> Vec<u8> {

@@ -45,6 +45,7 @@
 //! | `PREFIX:epoch`, in a cluster `PREFIX:{TAG}:epoch` | the name of the data: random, lost with it | 400 days after the last node |
 //! | `PREFIX:key` | what all nodes hash subjects under: [`subjects`](portcullis_core::limit::RateLimitStore::subjects) | the same |
 //! | `PREFIX:nodes` | who counts here, by when it last said so | a minute |
+//! | `PREFIX:news` | what nodes tell each other ([`tell`](RedisStore::tell)): a stream of the last 1,000 | a day |
 //!
 //! `SUBJECT` is a keyed hash: no value of a request is stored. `TAG` is two digits of it that are
 //! [the same](portcullis_core::subject::Subject::tag) for a client under every rule. Every key is given its end in the step that
@@ -55,7 +56,7 @@
 //! have to outlive it (of what is restored from an older snapshot nobody knows what it lacks); an account with a password and no more
 //! rights than these: `~PREFIX:*` and
 //! `+eval +evalsha +script|load +ping +get +set +del +pexpire +time +llen +lindex +lset +ltrim +rpush +lrem
-//! +zadd +zrem +zremrangebyscore +zrange`.
+//! +zadd +zrem +zremrangebyscore +zrange +xadd +xrange +xrevrange`.
 //!
 //! # In a cluster
 //!
@@ -85,6 +86,7 @@ mod keys;
 mod lease;
 mod link;
 mod near;
+mod news;
 mod script;
 mod shared;
 mod standing;

@@ -5,14 +5,14 @@
 //! | 1 route | [`admit::route`](crate::admit::route), [`route`](crate::route) | 400 404 405 |
 //! | 2 authenticate | [`admit`](crate::admit), [`auth`](crate::auth) | 401 403 429 503 |
 //! | 3 limit | [`admit`](crate::admit), [`limit`](crate::limit) | 429 503 |
-//! | 4 look up | the gateway's cache | 504 |
+//! | 4 look up | the gateway's cache, by [`caching`](crate::caching) | 504 |
 //! | 5 pick | [`upstream`](crate::upstream) | 503 |
 //! | 6 forward | the gateway | 502 504 |
-//! | 7 store | the gateway's cache | |
+//! | 7 store | the gateway's cache, by [`caching`](crate::caching) | |
 //! | 8 finish | the gateway | |
 //!
 //! The first three read nothing but the plan, the head of the request, the clock, the store and the keys, and are here; so is the
-//! fifth. A gateway does the rest, which needs sockets. (The cache is not built yet.) What comes after admission takes proof of it:
+//! fifth, and so are the rules of the fourth and the seventh. A gateway does the rest, which needs sockets. What comes after admission takes proof of it:
 //! [`Admitted`](crate::admit::Admitted) has no other maker than admission, so that to forward what was not admitted does not compile.
 //!
 //! Every way to be refused is a [`Rejection`](crate::Rejection), with its status and stable code.

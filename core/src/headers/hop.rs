@@ -46,7 +46,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) -> Result<HopByHop, HeaderErro
 }
 
 /// Whether a name, in lower case, is one of [`HOP_BY_HOP`]: a match on text, which is decided by its length first.
-pub(super) fn is_hop_by_hop(name: &str) -> bool {
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"

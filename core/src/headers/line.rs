@@ -3,18 +3,19 @@
 use http::HeaderValue;
 
 /// A header value of at most `MAX` bytes, put together on the stack, so that it is allocated once and at its size.
-pub(super) struct Line<const MAX: usize> {
+#[derive(Debug)]
+pub(crate) struct Line<const MAX: usize> {
     bytes: [u8; MAX],
     len: usize,
 }
 
 impl<const MAX: usize> Line<MAX> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { bytes: [0; MAX], len: 0 }
     }
 
     /// None when it does not fit: a value is never cut.
-    pub(super) fn push(&mut self, text: &[u8]) -> Option<()> {
+    pub(crate) fn push(&mut self, text: &[u8]) -> Option<()> {
         let end = self.len.checked_add(text.len())?;
         self.bytes.get_mut(self.len..end)?.copy_from_slice(text);
         self.len = end;
@@ -22,18 +23,18 @@ impl<const MAX: usize> Line<MAX> {
     }
 
     /// Lower-case hex digits, two for each byte. None also for bytes that are no multiple of four.
-    pub(super) fn push_hex(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(crate) fn push_hex(&mut self, bytes: &[u8]) -> Option<()> {
         let (words, []) = bytes.as_chunks() else { return None };
         words.iter().try_for_each(|word| self.push(&hex(u32::from_be_bytes(*word))))
     }
 
     /// What is on it.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// The value; none when a byte in it may not stand in a header.
-    pub(super) fn value(&self) -> Option<HeaderValue> {
+    pub(crate) fn value(&self) -> Option<HeaderValue> {
         HeaderValue::from_bytes(self.as_bytes()).ok()
     }
 }

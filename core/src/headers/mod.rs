@@ -32,7 +32,9 @@ mod via;
 
 pub use expect::expects_continue;
 pub use forwarded::{Forwarding, MAX_FORWARDED, Proto, erase_forwarding};
+pub(crate) use hop::is_hop_by_hop;
 pub use hop::{HopByHop, remove_hop_by_hop};
+pub(crate) use line::Line;
 #[cfg(feature = "tower")]
 pub(crate) use request_id::sent_request_id;
 pub use request_id::{fresh_request_id, kept_request_id, request_id};
@@ -142,7 +144,7 @@ impl SetField for HeaderMap {
 
 /// The members of a field that is a list, all lines of it together, without the white space around them; empty ones are
 /// skipped (RFC 9110, section 5.6.1.2).
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(name).iter();
     lines.flat_map(|line| in_list(line.as_bytes()))
 }
@@ -152,7 +154,7 @@ fn in_list(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The value of a field that is there exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     lines.next().filter(|_| lines.next().is_none())
 }

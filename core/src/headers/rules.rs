@@ -32,7 +32,7 @@ pub struct HeaderRule {
 }
 
 /// The fields of one request that rules set and add, with their values; empty for most, and then it takes no memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RuledFields(Vec<(HeaderName, HeaderValue)>);
 
 impl HeaderRules {

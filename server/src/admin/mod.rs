@@ -1,4 +1,4 @@
-//! The operator's own door: /livez, /readyz, /metrics, /api/upstreams. Never on a client listener.
+//! The operator's own door: /livez, /readyz, /metrics, /api/upstreams, /api/cache/purge. Never on a client listener.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,13 +20,19 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::State;
-use crate::observe::metrics::{CONTENT_TYPE as METRICS_TYPE, EndpointReading, Metrics, Readings, UpstreamReading};
+use crate::observe::metrics::{
+    CONTENT_TYPE as METRICS_TYPE, CacheReading, EndpointReading, Metrics, Readings, UpstreamReading,
+};
 use crate::observe::{BreakerState, StoreReading, StoreState};
 use crate::servers::{Server, in_seconds};
 use crate::stream::Stream;
 use crate::upstream::Upstream;
 
+mod cache;
 mod upstreams;
+
+/// Where answers are taken out of the cache.
+const PURGE: &str = "/api/cache/purge";
 
 /// Connections at a time: an operator and a few scrapers.
 const CONNECTIONS: usize = 64;
@@ -85,8 +91,14 @@ async fn connection(gateway: Arc<State>, stream: Stream) {
 }
 
 pub(crate) fn answer<B>(gateway: &State, request: &Request<B>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    let changes = request.uri().path() == PURGE;
+    let fits = if changes {
+        *request.method() == Method::POST
+    } else {
+        matches!(*request.method(), Method::GET | Method::HEAD)
+    };
+    if !fits {
+        return text(StatusCode::METHOD_NOT_ALLOWED, if changes { "only POST\n" } else { "only GET and HEAD\n" });
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
@@ -107,7 +119,15 @@ pub(crate) fn answer<B>(gateway: &State, request: &Request<B>) -> Response<Full<
             let _ = response.headers_mut().try_insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /api/upstreams\n"),
+        PURGE => match cache::purge(gateway, request.uri(), request.headers()) {
+            Ok(json) => {
+                let mut response = text(StatusCode::OK, json);
+                let _ = response.headers_mut().try_insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+            }
+            Err((status, why)) => text(status, why),
+        },
+        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics, /api/upstreams and /api/cache/purge\n"),
     }
 }
 
@@ -195,6 +215,12 @@ fn readings(gateway: &State) -> Readings {
         plans: gateway.plans() as u64,
         store: gateway.store_reading(),
         upstreams: upstreams.collect(),
+        cache: running.cache.as_ref().map(|cache| CacheReading {
+            bytes: cache.store.budget().used(),
+            keys: cache.store.keys(),
+            size: cache.store.size(),
+            waiting: cache.waiting(),
+        }),
     }
 }
 

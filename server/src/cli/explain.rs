@@ -4,6 +4,7 @@
 //! prints are keys, costs and rules, not live counters.
 
 mod args;
+mod cache;
 mod explanation;
 mod guards;
 mod secrets;
@@ -122,6 +123,7 @@ async fn walk(args: &Args, config: &Config, found: &mut Explanation) -> Result<(
     identity(&admitted, found);
     let secrets = Secrets::of(plan, &parts.uri, &parts.headers);
     found.limits = Some(limits(&routed, &admitted, &secrets));
+    found.cache = cache::of(&parts, &routed, &admitted, &secrets);
     found.hides = admitted.hidden(plan).map(ToString::to_string).collect();
     target::fill(config, &routed, &admitted, &secrets, found)?;
     target::note_upgrade(&admitted, screened.upgrade.as_deref(), &args.method, found);

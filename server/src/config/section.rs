@@ -30,15 +30,6 @@ pub(crate) struct Section<'r> {
     table: &'r DeTable<'r>,
 }
 
-/// What of a key that is not built yet may be written, because it is what happens anyway.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Harmless {
-    /// Nothing, or a table of nothing: "", [], {}.
-    Empty,
-    /// One word, or nothing.
-    Word(&'static str),
-}
-
 impl<'r> Section<'r> {
     /// Reads `table` with `read`, then notes every key that was not asked for.
     pub(crate) fn read<T>(
@@ -147,11 +138,11 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// A key of the contract whose part is not built yet: anything but what happens anyway is an error, never ignored.
-    pub(crate) fn not_built(&mut self, key: &'static str, harmless: Harmless) {
+    /// A key of the contract whose part is not built yet: anything but nothing is an error, never ignored.
+    pub(crate) fn not_built(&mut self, key: &'static str) {
         let Given::Value(value) = self.value(key) else { return };
-        value.take(|| Taken::Unbuilt(harmless));
-        if !harmless.covers(value.kind()) {
+        value.take(|| Taken::Unbuilt);
+        if !is_nothing(value.kind()) {
             if redact::is_telling(key) {
                 self.reader.found.borrow_mut().secrets.push(value.span());
             }
@@ -165,7 +156,7 @@ impl<'r> Section<'r> {
     /// Several such keys that may only be empty.
     pub(crate) fn not_built_yet(&mut self, keys: &[&'static str]) {
         for key in keys {
-            self.not_built(key, Harmless::Empty);
+            self.not_built(key);
         }
     }
 
@@ -211,14 +202,12 @@ impl<'r> Section<'r> {
     }
 }
 
-impl Harmless {
-    fn covers(self, value: &DeValue<'_>) -> bool {
-        match (self, value) {
-            (_, DeValue::String(text)) if text.is_empty() => true,
-            (Self::Word(word), DeValue::String(text)) => text == word,
-            (Self::Empty, DeValue::Array(list)) => list.is_empty(),
-            (Self::Empty, DeValue::Table(table)) => table.values().all(|value| self.covers(value.get_ref())),
-            _ => false,
-        }
+/// Nothing, or a table of nothing: "", [], {}. It may be written for a key that is not built yet, because it is what happens anyway.
+fn is_nothing(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => text.is_empty(),
+        DeValue::Array(list) => list.is_empty(),
+        DeValue::Table(table) => table.values().all(|value| is_nothing(value.get_ref())),
+        _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! What `check` prints of a configuration that is in order.
 
 use portcullis_core::limit::{Algorithm, MemoryStore, Rule};
-use portcullis_core::plan::{Access, Rewrite, Route, Share, Target};
+use portcullis_core::plan::{Access, CacheRule, Rewrite, Route, Share, Target};
 
 use super::{Config, ListenAddress};
 use crate::parts::VerifierSettings;
@@ -67,7 +67,8 @@ impl Config {
             [] => "no limits".to_owned(),
             rules => format!("limits {}", rules.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", ")),
         };
-        format!("route {}: {access}, {limits}, {}", route.name, self.target(&route.target))
+        let cache = route.cache.as_ref().map_or_else(String::new, cached);
+        format!("route {}: {access}, {limits}, {}{cache}", route.name, self.target(&route.target))
     }
 
     fn target(&self, target: &Target) -> String {
@@ -111,6 +112,11 @@ impl Config {
         }
         lines
     }
+}
+
+fn cached(rule: &CacheRule) -> String {
+    let per = rule.per.as_ref().map(|per| format!(" apart for each {per}")).unwrap_or_default();
+    format!(", answers kept{per}")
 }
 
 fn rewritten(rewrite: &Rewrite) -> &'static str {

@@ -3,8 +3,6 @@
 
 use std::ops::RangeInclusive;
 
-use super::section::Harmless;
-
 /// What a value is taken as. A key may be taken as one thing where it is a string and as another where it is a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Taken {
@@ -28,8 +26,8 @@ pub(crate) enum Taken {
     Size,
     /// Any string.
     Text,
-    /// Something that is not built yet: nothing but this.
-    Unbuilt(Harmless),
+    /// Something that is not built yet: nothing may be written.
+    Unbuilt,
     /// One of these words, or a variable.
     Word(Vec<&'static str>),
 }

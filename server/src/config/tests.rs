@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_core::plan::{Access, Rewrite, Route, Target};
+use portcullis_core::plan::{Access, CacheRule, Rewrite, Route, Target};
 use proptest::prelude::*;
 
 use super::*;
@@ -28,7 +28,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.server.header_timeout, Duration::from_secs(10));
     let route = route(&config, "/**");
     assert_eq!((route.timeout, route.max_body_size), (Duration::from_secs(30), Some(10 << 20)));
-    assert_eq!(route.access, Access::Public);
+    assert_eq!((&route.access, &route.cache, config.plan.cache_size), (&Access::Public, &None, 256 << 20));
     let upstream = &config.plan.upstreams[0];
     let opens = portcullis_core::plan::Opens::Consecutive(5.try_into().unwrap());
     assert_eq!((&*upstream.balance.name, upstream.breaker.opens), ("least-request", opens));
@@ -152,6 +152,32 @@ fn rewrites_and_access_are_compiled() {
     assert!(auth.failures.is_none() && auth.forward[0].header == "x-user");
     assert!(config.plan.identity_headers.contains(&"x_user".parse().unwrap()));
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
+
+#[test]
+fn caches_are_compiled() {
+    let config = load_text(&format!(
+        "{APP}[cache]\nsize = \"4MiB\"\n[auth.users]\nkind = \"jwt\"\nalgorithms = [\"HS256\"]\nissuer = \"i\"\naudience = \"a\"\n\
+         secret = \"0123456789abcdef0123456789abcdef\"\ntoken = [\"cookie:session\", \"header:authorization\"]\n\
+         [[routes]]\npath = \"/on/**\"\nupstream = \"app\"\nauth = \"none\"\ncache = \"on\"\n\
+         [[routes]]\npath = \"/off\"\nupstream = \"app\"\nauth = \"none\"\ncache = \"off\"\n\
+         [[routes]]\npath = \"/mine/{{id}}\"\nupstream = \"app\"\nauth = \"users\"\nhosts = [\"a.test\"]\n\
+         cache = {{ ttl = \"30s\", stale_while_revalidate = \"1m\", stale_if_error = \"10m\", max_size = \"64KiB\", \
+         key = [\"param:id\", \"query:page\"], per = [\"claim:tenant\", \"identity\"] }}\n"
+    ));
+    assert_eq!(config.plan.cache_size, 4 << 20);
+    // No more than an eighth of the whole, whatever the default is.
+    let on = CacheRule { max_size: 512 << 10, ..CacheRule::on() };
+    assert_eq!((&route(&config, "/on/**").cache, &route(&config, "/off").cache), (&Some(on), &None));
+    let mine = route(&config, "/mine/{id}").cache.as_ref().unwrap();
+    let time = |secs| Some(Duration::from_secs(secs));
+    assert_eq!((mine.ttl, mine.stale_while_revalidate, mine.stale_if_error), (time(30), time(60), time(600)));
+    assert_eq!((mine.max_size, mine.per.as_ref().unwrap().to_string().as_str()), (64 << 10, "claim:tenant, identity"));
+    assert_eq!(
+        mine.key.as_ref().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["param:id", "query:page"]
+    );
+    assert_eq!(mine.token_cookies.iter().map(|name| &**name).collect::<Vec<_>>(), ["session"]);
 }
 
 #[test]

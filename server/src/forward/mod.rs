@@ -3,6 +3,7 @@
 //! Connections belong to a worker: each has its own stack of idle ones for each server, so nothing here takes a lock that
 //! another core wants. When a request is sent again, [`attempts`] says.
 
+mod answer;
 mod attempts;
 pub(crate) mod body;
 pub(crate) mod bound;
@@ -25,12 +26,13 @@ use portcullis_core::time::{Clock, Moment};
 use portcullis_core::upstream::{BreakerState, Endpoint, Lease, Permit};
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::answer::AnswerBody;
 use self::attempts::{Attempts, Begin, Ended};
 use self::body::{Flow, RequestBody};
 use self::bound::Place;
-use self::connect::{Connection, UpstreamBody};
+use self::connect::Connection;
 use self::h1::Outgoing;
-use self::in_code::{InFlight, Service, ServiceBody};
+use self::in_code::InFlight;
 use self::reply::Reply;
 use self::send::{Deadlines, Failure};
 use crate::observe::Metrics;
@@ -44,15 +46,6 @@ pub(crate) struct Answered {
     pub(crate) exchange: Exchange,
     /// From the breaker's leave to the complete head.
     pub(crate) took: Duration,
-}
-
-/// The body of an upstream's answer.
-#[derive(Debug)]
-pub(crate) enum AnswerBody {
-    /// From a service of the embedding program.
-    InCode(ServiceBody),
-    /// From a server.
-    Server(UpstreamBody),
 }
 
 /// An exchange whose response is still streaming.
@@ -85,8 +78,10 @@ impl Answered {
 
 impl Exchange {
     /// The response is complete: its connection can be used again, if both bodies ended cleanly.
-    pub(crate) fn complete(self, body: UpstreamBody) {
-        self.keep(body.finish());
+    pub(crate) fn complete(self, body: AnswerBody) {
+        if let AnswerBody::Server(body) = body {
+            self.keep(body.finish());
+        }
     }
 
     fn keep(self, connection: Option<Box<Connection>>) {
@@ -112,30 +107,52 @@ pub(crate) struct Trail {
 
 /// A request as its upstream gets it.
 #[derive(Debug)]
-pub(crate) enum Prepared<'u> {
+#[expect(clippy::large_enum_variant, reason = "what most requests are costs them no allocation")]
+pub(crate) enum Prepared {
     /// For a server, as bytes.
     Server(Outgoing<RequestBody>),
-    /// For this service of the embedding program.
-    Service(&'u Service, Box<Request<RequestBody>>),
+    /// For the upstream's service of the embedding program.
+    Service(Box<Request<RequestBody>>),
 }
 
-/// A request on its way, and by when it must be answered.
+/// A request on its way, and by when it must be answered. Made of one that was admitted, and of nothing else; it owns what it is made
+/// of, so that whoever waits for its answer may be another than who asked.
 #[derive(Debug)]
-pub(crate) struct Outbound<'u> {
-    pub(crate) request: Prepared<'u>,
-    pub(crate) flow: Option<Arc<Flow>>,
-    pub(crate) times: Times,
+pub(crate) struct Outbound {
+    request: Prepared,
+    flow: Option<Arc<Flow>>,
+    /// Who it is from.
+    identity: Option<Arc<Identity>>,
+    times: Times,
     /// What the picker may go by, and randomness for it.
-    pub(crate) choice: (Option<u64>, u64),
+    choice: (Option<u64>, u64),
+}
+
+impl Outbound {
+    /// An admitted request that is ready now.
+    pub(crate) fn new(
+        admitted: &Admitted<'_>,
+        request: Prepared,
+        flow: Option<Arc<Flow>>,
+        choice: (Option<u64>, u64),
+    ) -> Self {
+        // Only a service is told beside the request; others have it among its fields.
+        let identity = match &request {
+            Prepared::Server(_) => None,
+            Prepared::Service(_) => admitted.identity.clone(),
+        };
+        let ready = Instant::now();
+        Self { request, flow, identity, times: Times { ready, total: ready + admitted.route.timeout }, choice }
+    }
 }
 
 /// When a request was ready, and by when it must be answered.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
+struct Times {
     /// When it was ready to be sent.
-    pub(crate) ready: Instant,
+    ready: Instant,
     /// When the request as a whole must have its head.
-    pub(crate) total: Instant,
+    total: Instant,
 }
 
 impl Times {
@@ -168,13 +185,12 @@ pub(crate) struct Meters<'m> {
 /// 503 while the breaker is open or when no endpoint is left, 502 and 504 as `portcullis_core::Rejection` names them, and
 /// the client's own failures of its body.
 pub(crate) async fn forward(
-    admitted: &Admitted<'_>,
     (upstream, another): (&Upstream, Option<&Upstream>),
-    outbound: Outbound<'_>,
+    outbound: Outbound,
     meters: Meters<'_>,
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
-    let Outbound { request, flow, times, choice } = outbound;
+    let Outbound { request, flow, identity, times, choice } = outbound;
     match request {
         Prepared::Server(mut outgoing) => {
             let asked = Asked { flow: flow.as_deref(), times, choice };
@@ -200,9 +216,7 @@ pub(crate) async fn forward(
             outcome.map(|reply| reply.into_answered(another, outgoing, flow))
         }
         // Boxed: others need not carry the room for it.
-        Prepared::Service(service, request) => {
-            Box::pin(call(service, upstream, admitted, *request, (flow, times), meters, trail)).await
-        }
+        Prepared::Service(request) => Box::pin(call(upstream, identity, *request, (flow, times), meters, trail)).await,
     }
 }
 
@@ -270,20 +284,20 @@ async fn watched<F: Future>(
 
 /// The same where the upstream is a service of the embedding program: once, because nobody knows what it did.
 async fn call(
-    service: &Service,
     upstream: &Upstream,
-    admitted: &Admitted<'_>,
+    identity: Option<Arc<Identity>>,
     mut request: Request<RequestBody>,
     (flow, times): (Option<Arc<Flow>>, Times),
     meters: Meters<'_>,
     trail: &mut Trail,
 ) -> Result<Answered, Rejection> {
+    let service = upstream.service.as_ref().ok_or(Rejection::Internal)?;
     let began = meters.clock.now();
     let mut permit = Some(upstream.breaker.permit(began)?);
     trail.attempts = 1;
     // As with headers that say who it is: one that was there before is not what the route found.
-    match &admitted.identity {
-        Some(identity) => drop(request.extensions_mut().insert(Identity::clone(identity))),
+    match identity {
+        Some(identity) => drop(request.extensions_mut().insert(Identity::clone(&identity))),
         None => drop(request.extensions_mut().remove::<Identity>()),
     }
     let asking = pin!(service.ask(request, flow.as_deref(), times.of(upstream)));

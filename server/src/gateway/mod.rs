@@ -7,6 +7,7 @@ mod brought;
 mod builder;
 mod call;
 mod chance;
+mod purge;
 mod serve;
 mod service;
 mod state;

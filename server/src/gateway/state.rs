@@ -32,7 +32,9 @@ pub(crate) struct State {
     /// One reload at a time: each builds on the one before it. Every plan that may still be alive, to be counted.
     reloading: Mutex<Vec<Weak<Running>>>,
     clock: Clock,
-    store: Store,
+    pub(super) store: Store,
+    /// Its name among those that share the store.
+    pub(super) node: String,
     /// What the program brought itself.
     brought: Brought,
     /// What subjects are hashed under while the store says nothing.
@@ -101,7 +103,8 @@ impl State {
         let store = Store::new(&config.settings.store, &brought, &clock, &background)?;
         let ground =
             Ground { background: &background, clock: &clock, metrics: &metrics, names: &names, brought: &brought };
-        Ok(Arc::new(Self {
+        let state = Arc::new(Self {
+            node: format!("{:016x}", seeds.next_u64()),
             running: ArcSwap::from_pointee(Running::new(config, Arc::new(access), None, ground)),
             background,
             names,
@@ -121,7 +124,9 @@ impl State {
             drained: Arc::default(),
             reload_problem: Mutex::default(),
             via,
-        }))
+        });
+        state.hear_of_purges();
+        Ok(state)
     }
 
     /// Swaps in another configuration in one step: each request is decided by the one it began with. Counters, breakers,

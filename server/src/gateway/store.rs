@@ -61,6 +61,20 @@ impl Store {
         });
     }
 
+    /// Tells the other nodes, where there are any.
+    pub(super) fn tell(&self, text: String) {
+        if let Self::Shared(shared) = self {
+            shared.tell(text);
+        }
+    }
+
+    /// Calls `heard` with what nodes tell.
+    pub(super) fn listen(&self, heard: impl Fn(&str) + Send + 'static) {
+        if let Self::Shared(shared) = self {
+            shared.listen(heard);
+        }
+    }
+
     /// Whom the steps ask.
     pub(super) fn asked(&self) -> &dyn RateLimitStore {
         match self {

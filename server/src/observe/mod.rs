@@ -54,4 +54,4 @@ pub(crate) use finish::{Observer, OpenRecord};
 pub(crate) use format::{Format, LogFormat};
 pub(crate) use metrics::{KeysReading, LimitSeries, Metrics, StoreReading, StoreState};
 pub use metrics::{RouteSeries, UpstreamSeries};
-pub use record::{AuthOutcome, BreakerState, Ending, LimitOutcome, LimitRecord, Origin, Record};
+pub use record::{AuthOutcome, BreakerState, CacheOutcome, Ending, LimitOutcome, LimitRecord, Origin, Record};

@@ -42,6 +42,8 @@ pub struct Record {
     pub auth_reason: Option<&'static str>,
     /// What step 3 decided.
     pub limit: Option<LimitRecord>,
+    /// What the cache did, on a route that keeps answers.
+    pub cache: Option<CacheOutcome>,
     /// The upstream, once it was asked.
     pub upstream: Option<Arc<UpstreamSeries>>,
     /// The breaker's state when the request asked for its leave.
@@ -80,6 +82,7 @@ impl Record {
             auth: None,
             auth_reason: None,
             limit: None,
+            cache: None,
             upstream: None,
             breaker: None,
             endpoint: None,
@@ -169,6 +172,41 @@ impl BreakerState {
             Self::Closed => "closed",
             Self::HalfOpen => "half-open",
             Self::Open => "open",
+        }
+    }
+}
+
+/// What the cache did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CacheOutcome {
+    /// It had nothing to do with it: the request's method, or something else in it.
+    Bypass,
+    /// It waited for the answer to another.
+    Collapsed,
+    /// It was answered from what is stored.
+    Hit,
+    /// Its upstream was asked.
+    Miss,
+    /// Its upstream said that what is stored still holds.
+    Revalidated,
+    /// It was answered from what is stored and stale.
+    Stale,
+}
+
+impl CacheOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 6] = [Self::Bypass, Self::Collapsed, Self::Hit, Self::Miss, Self::Revalidated, Self::Stale];
+
+    /// The word for it in logs and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Collapsed => "collapsed",
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
         }
     }
 }

@@ -49,6 +49,16 @@ impl SharedStore {
         &self.0
     }
 
+    /// Tells the other nodes.
+    pub(crate) fn tell(&self, text: String) {
+        self.0.tell(text);
+    }
+
+    /// Calls `heard` with what nodes tell.
+    pub(crate) fn listen(&self, heard: impl Fn(&str) + Send + 'static) {
+        self.0.listen(heard);
+    }
+
     /// Waits until it decides, but not for long.
     pub(crate) async fn settle(self) {
         let settled = async {

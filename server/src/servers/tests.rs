@@ -24,7 +24,7 @@ fn plan(upstreams: &[(&str, &str)]) -> Plan {
 #[test]
 fn who_no_longer_has_a_name_is_no_longer_among_those_it_tells() {
     let (background, clock) = (Background::default(), Clock::system());
-    let (metrics, names, brought) = (Metrics::new(&clock), Names::default(), Brought::default());
+    let (metrics, names, brought) = (Arc::new(Metrics::new(&clock)), Names::default(), Brought::default());
     let ground = Ground { background: &background, clock: &clock, metrics: &metrics, names: &names, brought: &brought };
     // Port 9 of this machine: nobody answers, and so the list never changes.
     let resolver = ResolverSettings { servers: Some([([127, 0, 0, 1], 9).into()].into()), loopback: true };

@@ -98,7 +98,7 @@ async fn a_wrong_password_is_said_and_nothing_else_happens() {
 async fn an_account_with_no_more_rights_than_it_needs() {
     let server = Server::on_port(&[]);
     let rights = "+eval +evalsha +script|load +ping +get +set +del +pexpire +time +llen +lindex +lset +ltrim +rpush +lrem \
-                  +zadd +zrem +zremrangebyscore +zrange";
+                  +zadd +zrem +zremrangebyscore +zrange +xadd +xrange +xrevrange";
     let documented = include_str!("../lib.rs").lines().map(|line| line.trim_start_matches("//! ")).collect::<Vec<_>>();
     assert!(documented.join(" ").contains(rights), "the documentation says other rights");
     let mut account = vec!["ACL", "SETUSER", "limits", "on", ">secret", "~portcullis:*"];

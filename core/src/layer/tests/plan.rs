@@ -36,6 +36,7 @@ impl Service<Request<Bytes>> for Echo {
 fn route(name: &str, pattern: &str, access: Access, limits: Vec<Rule>) -> Route {
     Route {
         access,
+        cache: None,
         encoded_separators: EncodedSeparators::Reject,
         limits: Limits::new(limits.into_iter().map(Arc::new).collect()),
         max_body_size: None,
@@ -66,6 +67,7 @@ fn plan(names: Names) -> Plan {
         table: Table::new(routes.iter().map(entry).collect()).unwrap(),
         identity_headers: IdentityHeaders::new(auth.forward.iter().map(|forward| &forward.header)),
         auths: [auth].into(),
+        cache_size: 0,
         routes: routes.into(),
         trusted: TrustedProxies::new(["10.0.0.0/8".parse().unwrap()], Family::XForwardedFor),
         upstreams: [].into(),

@@ -32,6 +32,8 @@ pub(super) struct Explanation {
     pub(super) require: Option<Condition>,
     /// What it is counted by.
     pub(super) limits: Option<Vec<Counted>>,
+    /// What the cache does; null where the route keeps nothing.
+    pub(super) cache: Option<Cache>,
     /// What answers.
     pub(super) target: Option<Target>,
     /// Where tokens stood that the upstream does not see.
@@ -152,6 +154,29 @@ pub(super) struct Counted {
     pub(super) hidden: bool,
     /// The most that can pass in any period.
     pub(super) worst_case: String,
+}
+
+/// What the cache does with a request.
+#[derive(Debug, Serialize)]
+pub(super) struct Cache {
+    /// The word of why it goes past it; null where it does not.
+    pub(super) bypass: Option<&'static str>,
+    /// The same as a sentence.
+    pub(super) why: Option<String>,
+    /// What tells it from other requests.
+    pub(super) key: Vec<KeyPart>,
+    /// What is kept of an answer, and for how long.
+    pub(super) keeps: Vec<String>,
+}
+
+/// A part of a key.
+#[derive(Debug, Serialize)]
+pub(super) struct KeyPart {
+    pub(super) name: String,
+    /// Null where it is absent, and where it may be a secret.
+    pub(super) value: Option<String>,
+    /// Whether the value may be a secret.
+    pub(super) hidden: bool,
 }
 
 /// What answers.

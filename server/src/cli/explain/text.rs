@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 
-use super::explanation::{Answer, Condition, Counted, Explanation, Forward, Pool, Ruled, Target, Verifier};
+use super::explanation::{
+    Answer, Cache, Condition, Counted, Explanation, Forward, KeyPart, Pool, Ruled, Target, Verifier,
+};
 use super::secrets::COVERED;
 use crate::config::IN_CODE;
 
@@ -28,6 +30,7 @@ pub(super) fn lines(explanation: &Explanation) -> Vec<String> {
     rows.extend(explanation.sets.iter().map(|field| ("sets", format!("{}: {}", field.name, field.value))));
     rows.extend(explanation.require.iter().map(|require| ("require", condition(require))));
     rows.extend(limits(explanation.limits.as_deref()).into_iter().map(|text| ("limit", text)));
+    rows.extend(explanation.cache.iter().flat_map(cache).map(|text| ("cache", text)));
     rows.extend(target(explanation.target.as_ref()));
     rows.extend(explanation.hides.iter().map(|place| ("hides", place.clone())));
     rows.extend(explanation.fields.iter().map(|ruled| ("fields", field(ruled))));
@@ -73,6 +76,18 @@ fn target(target: Option<&Target>) -> Vec<(&'static str, String)> {
         }
         Some(Target::Upstream { pool: upstream, forward }) => pool(upstream).chain(forwards(forward)).collect(),
     }
+}
+
+fn cache(cache: &Cache) -> Vec<String> {
+    if let Some(why) = &cache.why {
+        return vec![format!("goes past it: {why}")];
+    }
+    let part = |part: &KeyPart| {
+        let missing = if part.hidden { COVERED } else { "(absent)" };
+        format!("{} = {}", part.name, part.value.as_deref().unwrap_or(missing))
+    };
+    let key = cache.key.iter().map(part).collect::<Vec<_>>().join(", ");
+    [format!("looked up by {key}")].into_iter().chain(cache.keeps.iter().map(|text| format!("keeps {text}"))).collect()
 }
 
 fn field(ruled: &Ruled) -> String {

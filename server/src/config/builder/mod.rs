@@ -47,8 +47,8 @@ mod verifier;
 mod write;
 
 pub use limit::Limit;
-pub use process::{Admin, Defaults, Log, Server, Store};
-pub use route::{HeaderRules, Respond, Route, Split};
+pub use process::{Admin, Cache, Defaults, Log, Server, Store};
+pub use route::{HeaderRules, Respond, Route, RouteCache, Split};
 pub use table::Value;
 pub use upstream::{Breaker, Eject, Health, Retries, Upstream};
 pub use verifier::{ApiKeys, InCode, Jwt};
@@ -103,6 +103,12 @@ impl Builder {
     /// `[log]`.
     pub fn log(mut self, log: impl FnOnce(Log) -> Log) -> Self {
         self.top.set("log", log(Log::default()).0);
+        self
+    }
+
+    /// `[cache]`.
+    pub fn cache(mut self, cache: impl FnOnce(Cache) -> Cache) -> Self {
+        self.top.set("cache", cache(Cache::default()).0);
         self
     }
 

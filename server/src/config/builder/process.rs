@@ -80,6 +80,18 @@ impl Log {
     }
 }
 
+/// `[cache]`: the response cache as a whole.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Cache(pub(super) Table);
+
+impl Cache {
+    keys! {
+        /// What it may hold, all routes together, in bytes.
+        size size;
+    }
+}
+
 /// `[store]`: where limits live.
 #[derive(Clone, Debug, Default)]
 #[must_use]

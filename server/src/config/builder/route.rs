@@ -9,6 +9,11 @@ use super::{Limit, Value};
 #[must_use]
 pub struct Route(pub(super) Table);
 
+/// How a route's answers are kept.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct RouteCache(pub(super) Table);
+
 /// Rules for header fields: what is removed, set and added.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -52,6 +57,18 @@ impl Route {
         texts upgrade;
         /// The upstream, by name.
         text upstream;
+    }
+
+    /// Keeps answers: as their origin says, and as `cache` does.
+    pub fn cache(mut self, cache: impl FnOnce(RouteCache) -> RouteCache) -> Self {
+        self.0.set("cache", cache(RouteCache::default()).0);
+        self
+    }
+
+    /// `cache = "off"`: keeps nothing.
+    pub fn no_cache(mut self) -> Self {
+        self.0.set("cache", "off");
+        self
     }
 
     /// `max_body_size = "off"`: no bound.
@@ -104,6 +121,23 @@ impl Route {
     pub fn split(mut self, split: impl FnOnce(Split) -> Split) -> Self {
         self.0.set("split", split(Split::default()).0);
         self
+    }
+}
+
+impl RouteCache {
+    keys! {
+        /// What tells requests apart in place of host, port, path and query: sources, all of them together.
+        texts key;
+        /// The largest body that is kept, in bytes.
+        size max_size;
+        /// Whom answers are kept apart for: sources, the first present.
+        texts per;
+        /// How long a stale answer may stand in for a failure, where the origin does not say.
+        duration stale_if_error;
+        /// How long a stale answer may be given while it is asked for again, where the origin does not say.
+        duration stale_while_revalidate;
+        /// How long an answer is fresh, where the origin does not say.
+        duration ttl;
     }
 }
 

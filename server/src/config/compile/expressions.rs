@@ -22,7 +22,7 @@ pub(super) fn require(
         Given::Value(text) => text,
     };
     let expr = condition(text, &format!("`require` of the route `{name}`"), problems)?;
-    let has = |param: &&Box<str>| pattern.is_none_or(|pattern| pattern.has_param(param));
+    let has = |param: &str| pattern.is_none_or(|pattern| pattern.has_param(param));
     if let Some(param) = expr.reads().params.iter().find(|param| !has(param)) {
         let title = format!("`require` reads `params.{param}`, which this route's path does not have");
         problems.note(Problem::error(&text.span, title).also(&written.span, "this route"));

@@ -21,17 +21,22 @@ pub(super) fn key(sources: &At<Vec<Text>>, problems: &mut Problems) -> Option<So
     (parsed.len() == sources.value.len()).then(|| Source::first_of(parsed))
 }
 
+/// A source of a limit's key, with a warning where a client could choose its own.
 fn one_source(text: &Text, problems: &mut Problems) -> Option<Source> {
+    let source = source(text, problems)?;
+    if source.is_chosen_by_client() {
+        problems.note(chosen(&text.span, &text.shown()));
+    }
+    Some(source)
+}
+
+/// A source; none when it is broken.
+pub(super) fn source(text: &Text, problems: &mut Problems) -> Option<Source> {
     const WORDS: [&str; 11] = [
         "identity", "client", "claim:", "header:", "cookie:", "query:", "param:", "host", "path", "method", "everyone",
     ];
     match text.value.parse::<Source>() {
-        Ok(source) => {
-            if source.is_chosen_by_client() {
-                problems.note(chosen(&text.span, &text.shown()));
-            }
-            Some(source)
-        }
+        Ok(source) => Some(source),
         Err(_) if text.unset => Some(Source::identity_or_client()),
         Err(error) => {
             let title =

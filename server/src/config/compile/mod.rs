@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod auths;
+mod cache;
 mod expressions;
 mod headers;
 mod limit_keys;
@@ -76,13 +77,15 @@ pub(crate) fn compile(file: &File, folder: &Path, problems: &mut Problems) -> Op
     let rules = limits::Rules::compile(&file.limits, file.store.get(), problems);
     let known = target::Upstreams::new(file);
     let upstreams = upstream::compile(&file.upstreams, &known, problems);
-    let context = routes::Context::new(file, &identity_headers, &rules, known, max_body_size);
+    let cache_size = cache::size(file.cache.get(), problems);
+    let context = routes::Context::new(file, (&auths, &identity_headers), &rules, known, (max_body_size, cache_size));
     let routes = routes::compile(&context, problems);
 
     let (routes, table) = routes.filter(|_| !problems.has_errors())?;
     let plan = Plan {
         identity_headers,
         auths: auths.into(),
+        cache_size,
         routes: routes.into(),
         table,
         trusted,

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use http::Method;
-use portcullis_core::auth::IdentityHeaders;
-use portcullis_core::plan::{Access, EncodedSeparators, Limits, Route};
+use portcullis_core::auth::{Auth, IdentityHeaders};
+use portcullis_core::plan::{Access, EncodedSeparators, Limits, Route, Target};
 use portcullis_core::route::{Entry, HostPattern, Pattern, Table, Tie};
 
 use super::access::Verifiers;
 use super::limits::Rules;
 use super::target::Upstreams;
-use super::{Problems, expressions, limit_keys, names, rules, server, upgrade};
+use super::{Problems, cache, expressions, limit_keys, names, rules, server, upgrade};
 use crate::config::problem::Problem;
 use crate::config::schema::File;
 use crate::config::schema::limits::Use;
@@ -23,6 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// What routes refer to.
 #[derive(Debug)]
 pub(super) struct Context<'f> {
+    auths: &'f [Auth],
+    cache_size: u64,
     default_limits: &'f [Use],
     identity_headers: &'f IdentityHeaders,
     max_body_size: Option<u64>,
@@ -35,12 +37,14 @@ pub(super) struct Context<'f> {
 impl<'f> Context<'f> {
     pub(super) fn new(
         file: &'f File,
-        identity_headers: &'f IdentityHeaders,
+        (auths, identity_headers): (&'f [Auth], &'f IdentityHeaders),
         rules: &'f Rules<'f>,
         upstreams: Upstreams<'f>,
-        max_body_size: Option<u64>,
+        (max_body_size, cache_size): (Option<u64>, u64),
     ) -> Self {
         Self {
+            auths,
+            cache_size,
             default_limits: file
                 .defaults
                 .get()
@@ -53,6 +57,15 @@ impl<'f> Context<'f> {
             upstreams,
             verifiers: Verifiers::new(file),
         }
+    }
+
+    fn around<'a>(
+        &'a self,
+        access: Option<&'a Access>,
+        pattern: Option<&'a Pattern>,
+        target: Option<&'a Target>,
+    ) -> cache::Around<'a> {
+        cache::Around { access, auths: self.auths, pattern, size: self.cache_size, target }
     }
 }
 
@@ -104,11 +117,13 @@ fn route(
     }
     let limits = limits(context, written, name, (pattern, access.as_ref()), problems);
     let max_body_size = server::body_size(&written.max_body_size, context.max_body_size, problems);
+    let cache = cache::compile(written, context.around(access.as_ref(), pattern, target.as_ref()), problems);
     let require = expressions::require(written, name, (pattern, access.as_ref()), problems);
     let upgrade = upgrade::compile(written, target.as_ref(), &context.upstreams, problems);
     let keeps = written.encoded_slashes.get().is_some_and(|word| word.value == "keep");
     Some(Route {
         access: access?,
+        cache: cache?,
         encoded_separators: if keeps { EncodedSeparators::Keep } else { EncodedSeparators::Reject },
         limits: limits?,
         max_body_size,

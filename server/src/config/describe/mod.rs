@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::section::{Harmless, TOP_OF_FILE};
+use super::section::TOP_OF_FILE;
 use super::taken::Taken;
 use ask::Step;
 use page::Page;
@@ -71,7 +71,7 @@ fn value(page: &Page, path: &mut Vec<Step>) -> Value {
         Err(forms) => json!({ "anyOf": forms }),
     };
     if let (Some(Step::Key(_)), Value::Object(schema)) = (path.last(), &mut schema) {
-        let unbuilt = taken.iter().any(|taken| matches!(taken, Taken::Unbuilt(_)));
+        let unbuilt = taken.iter().any(|taken| matches!(taken, Taken::Unbuilt));
         describe(page, path, unbuilt, schema);
     }
     schema
@@ -150,7 +150,8 @@ fn form(page: &Page, path: &mut Vec<Step>, taken: &Taken) -> Value {
         }),
         Taken::Size => json!({ "$ref": "#/$defs/size" }),
         Taken::Text => json!({ "type": "string" }),
-        Taken::Unbuilt(harmless) => nothing(*harmless),
+        // Nothing, as it is written in several ways.
+        Taken::Unbuilt => json!({ "$ref": "#/$defs/nothing" }),
         Taken::Word(words) => json!({ "anyOf": [{ "enum": words }, { "$ref": "#/$defs/variable" }] }),
     }
 }
@@ -160,14 +161,6 @@ fn below(page: &Page, path: &mut Vec<Step>, step: Step) -> Value {
     let below = value(page, path);
     path.pop();
     below
-}
-
-/// What of a key that is not built yet may be written.
-fn nothing(harmless: Harmless) -> Value {
-    match harmless {
-        Harmless::Empty => json!({ "$ref": "#/$defs/nothing" }),
-        Harmless::Word(word) => json!({ "enum": [word, ""] }),
-    }
 }
 
 #[cfg(test)]

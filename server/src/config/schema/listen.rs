@@ -1,7 +1,7 @@
 //! `listen`: where clients arrive.
 
 use crate::config::problem::Problem;
-use crate::config::section::{Harmless, Section};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Text};
 use crate::config::value::Value;
 
@@ -30,7 +30,7 @@ impl Listen {
     }
 
     fn long(section: &mut Section<'_>) -> Given<Self> {
-        section.not_built("tls", Harmless::Empty);
+        section.not_built("tls");
         let address = section.text("address");
         if address.is_absent() {
             section.note(

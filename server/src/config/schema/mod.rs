@@ -3,7 +3,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod auth;
-mod cache;
+pub(crate) mod cache;
 pub(crate) mod defaults;
 pub(crate) mod limits;
 pub(crate) mod listen;
@@ -25,6 +25,7 @@ use super::value::Value;
 pub(crate) struct File {
     pub(crate) admin: Given<admin::Admin>,
     pub(crate) auths: Vec<auth::Auth>,
+    pub(crate) cache: Given<cache::Cache>,
     pub(crate) defaults: Given<defaults::Defaults>,
     pub(crate) limits: Vec<limits::Named>,
     pub(crate) listen: Given<At<Vec<listen::Listen>>>,
@@ -38,10 +39,10 @@ pub(crate) struct File {
 impl File {
     /// Reads the top of the file.
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        let _ = section.table("cache", cache::read);
         Self {
             admin: section.table("admin", admin::Admin::read),
             auths: section.named("auth", auth::Auth::read),
+            cache: section.table("cache", cache::Cache::read),
             defaults: section.table("defaults", defaults::Defaults::read),
             limits: section.named("limits", limits::Named::read),
             listen: section.value("listen").and_then(listen::Listen::read_all),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::cache::RouteCache;
 use super::limits::Use;
 use super::redirect::Redirect;
 use super::rules::Rules;
 use super::split::Split;
-use crate::config::section::{Harmless, Section};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Span, Text};
 use crate::config::value::Value;
 
@@ -16,6 +17,7 @@ pub(crate) struct Route {
     pub(crate) auth: Given<At<Vec<Text>>>,
     /// Whether a way to answer is written that is not built yet, so that nobody complains that there is none.
     pub(crate) answers_otherwise: bool,
+    pub(crate) cache: Given<RouteCache>,
     pub(crate) encoded_slashes: Given<At<&'static str>>,
     pub(crate) hosts: Given<At<Vec<Text>>>,
     pub(crate) limits: Given<At<Vec<Use>>>,
@@ -50,10 +52,10 @@ pub(crate) struct Respond {
 impl Route {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
         section.not_built_yet(&["when", "cors", "compose"]);
-        section.not_built("cache", Harmless::Word("off"));
         Self {
             answers_otherwise: section.has("compose"),
             auth: section.texts("auth"),
+            cache: section.value("cache").and_then(RouteCache::read),
             encoded_slashes: section.word("encoded_slashes", &["reject", "keep"], &[]),
             hosts: section.texts("hosts"),
             limits: section.value("limits").and_then(Use::read_all),

@@ -1,6 +1,6 @@
 //! `request` and `response` of a route: what becomes of header fields.
 
-use crate::config::section::{Harmless, Section};
+use crate::config::section::Section;
 use crate::config::span::{At, Given, Span, Text};
 
 /// Fields that are removed, set and added.
@@ -26,7 +26,7 @@ impl Rules {
 
     /// Those of responses.
     pub(crate) fn read_response(section: &mut Section<'_>) -> Self {
-        section.not_built("body", Harmless::Empty);
+        section.not_built("body");
         Self::read_request(section)
     }
 

@@ -39,6 +39,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> UpstreamBody<S> {
         Self(Source::Relayed(relayed))
     }
 
+    /// Whether nothing but the connection's end delimits it.
+    pub(crate) fn is_until_close(&self) -> bool {
+        match &self.0 {
+            Source::Direct(direct) => matches!(direct.decoder, Decoder::UntilClose),
+            Source::Relayed(relayed) => relayed.is_until_close(),
+        }
+    }
+
     /// What is under a body that is none: the stream behind the head of a 101, and what was read of it already.
     pub(crate) fn into_stream(self) -> Option<(S, BytesMut)> {
         match self.0 {

@@ -41,6 +41,7 @@ pub(crate) struct Relayed {
     /// How many bytes are to come, if it is known.
     left: Option<u64>,
     ended: bool,
+    until_close: bool,
 }
 
 /// A frame, or none at an end without one; and whether it is the last.
@@ -70,7 +71,8 @@ where
         let (to, from) = mpsc::channel(1);
         let decoder = Decoder::from(framing);
         let left = if let Framing::Length(length) = framing { Some(length) } else { None };
-        let relayed = Relayed { from, left, ended: decoder.is_ended() };
+        let until_close = framing == Framing::UntilClose;
+        let relayed = Relayed { from, left, ended: decoder.is_ended(), until_close };
         (Self { connection, outgoing, decoder, lasts, flow, patience, began: Instant::now(), to }, relayed)
     }
 
@@ -153,6 +155,10 @@ impl Relayed {
 
     pub(crate) const fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    pub(crate) const fn is_until_close(&self) -> bool {
+        self.until_close
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {

@@ -88,8 +88,15 @@ const COPIED: usize = 16 * 1024;
 const MOST_SCRATCH: usize = 32 * 1024;
 
 impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
-    /// Encodes the head into `out`, with the fields of `said` behind those of `parts`.
-    pub(super) fn new(parts: &Parts, body: B, said: &Lines, reply: Reply, date: &[u8], out: &'o mut Vec<u8>) -> Self {
+    /// Encodes the head into `out`: the fields of `parts`, behind them lines that are stored, and what is said.
+    pub(super) fn new(
+        parts: &Parts,
+        body: B,
+        (stored, said): (Option<&[u8]>, &Lines),
+        reply: Reply,
+        date: &[u8],
+        out: &'o mut Vec<u8>,
+    ) -> Self {
         out.clear();
         let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let bodiless =
@@ -101,7 +108,9 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
             None => Framing::Chunked,
         };
         let keeps_length = bodiless && !switches && parts.status != StatusCode::NO_CONTENT;
-        let says_close = encode(parts, keeps_length, date, out);
+        // What is stored has its own date.
+        let says_close = encode(parts, keeps_length, if stored.is_some() { None } else { Some(date) }, out);
+        out.extend_from_slice(stored.unwrap_or_default());
         out.extend_from_slice(said.as_bytes());
         let lasts = reply.lasts && framing != Framing::UntilClose && !says_close;
         match framing {
@@ -235,7 +244,7 @@ impl<'o, B: Body<Data = Bytes> + Unpin> Answer<'o, B> {
 
 /// The head but for its framing and its end. What the answer's fields say of their framing is left out. Returns whether
 /// the pipeline wants the connection to end.
-fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) -> bool {
+fn encode(parts: &Parts, keeps_length: bool, date: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(parts.status.as_str().as_bytes());
     out.push(b' ');
@@ -252,7 +261,7 @@ fn encode(parts: &Parts, keeps_length: bool, date: &[u8], out: &mut Vec<u8>) -> 
             push_field(out, name, value.as_bytes());
         }
     }
-    if !has_date {
+    if let Some(date) = date.filter(|_| !has_date) {
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");

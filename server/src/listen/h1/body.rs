@@ -90,6 +90,11 @@ impl ClientBody {
         Self { origin: Origin::Wire(Arc::clone(wire) as Arc<dyn Source>), expects_continue: false }
     }
 
+    /// None.
+    pub(crate) const fn none() -> Self {
+        Self { origin: Origin::Over, expects_continue: false }
+    }
+
     /// One that the embedding program brings.
     pub(crate) fn handed_in<B>(body: B) -> Self
     where

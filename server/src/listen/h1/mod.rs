@@ -159,7 +159,9 @@ where
     let reply = if ends { reply.and_close() } else { reply };
     let date = room.date.at(connection.gateway.clock());
     let (mut head, body) = response.into_parts();
-    let mut answer = Answer::new(&head, body, &room.said, reply, date, &mut room.out);
+    let stored = body.lines();
+    let said = (stored.as_deref(), &room.said);
+    let mut answer = Answer::new(&head, body, said, reply, date, &mut room.out);
     head.headers.clear();
     if head.headers.capacity() <= MOST_ROOM {
         room.fields = head.headers;
@@ -181,7 +183,7 @@ where
     let (head, body) = response.into_parts();
     let (upstream, tail) = body.into_tunnel()?;
     let date = room.date.at(connection.gateway.clock());
-    let mut answer = Answer::new(&head, Empty::<Bytes>::new(), &room.said, reply, date, &mut room.out);
+    let mut answer = Answer::new(&head, Empty::<Bytes>::new(), (None, &room.said), reply, date, &mut room.out);
     poll_fn(|cx| answer.poll(wire, cx)).await.ok()?;
     Some(Tunnel::new(wire.take()?, upstream, tail, connection.gateway.open_tunnel()))
 }

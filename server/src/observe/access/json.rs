@@ -54,6 +54,7 @@ fn decided(out: &mut Vec<u8>, record: &Record) {
 
 /// Who answered, and what came of it.
 fn answered(out: &mut Vec<u8>, record: &Record, ended: Moment) {
+    word(out, r#","cache":""#, record.cache.map(|cache| cache.code()));
     if let Some(upstream) = &record.upstream {
         text(out, r#","upstream":""#, Some(upstream.name()));
         word(out, r#","breaker":""#, record.breaker.map(|breaker| breaker.code()));

@@ -69,6 +69,7 @@ fn asked_and_decided(out: &mut Vec<u8>, record: &Record) {
 }
 
 fn answered(out: &mut Vec<u8>, record: &Record) {
+    pair(out, "cache", record.cache.map(|cache| cache.code()));
     if let Some(upstream) = &record.upstream {
         pair(out, "upstream", Some(upstream.name()));
         pair(out, "breaker", record.breaker.map(|breaker| breaker.code()));

@@ -75,6 +75,9 @@ pub(super) struct RouteCounts {
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) refusals: Tally,
+    pub(super) cache: Tally,
+    pub(super) cache_bytes: u64,
+    pub(super) cache_evictions: u64,
 }
 
 /// The classes of statuses (RFC 9110, section 15).
@@ -99,6 +102,9 @@ impl RouteCounts {
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
         self.refusals.merge(&other.refusals);
+        self.cache.merge(&other.cache);
+        self.cache_bytes += other.cache_bytes;
+        self.cache_evictions += other.cache_evictions;
     }
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::{Registry, Unit};
 
+mod cache;
 mod store;
 mod upstreams;
 
@@ -93,6 +94,7 @@ impl Collector for Scrape {
         self.names(page)?;
         self.keys(page)?;
         self.store(page)?;
+        self.cache(page)?;
         self.process(page)
     }
 }

@@ -17,7 +17,7 @@ use http::StatusCode;
 use portcullis_core::Sharded;
 use portcullis_core::time::{Clock, UnixTime};
 
-use super::record::{Ending, Record};
+use super::record::{CacheOutcome, Ending, Record};
 use counts::Counts;
 use names::Names;
 
@@ -31,7 +31,7 @@ pub(crate) use counts::AttemptOutcome;
 pub(crate) use names::LimitSeries;
 pub use names::{RouteSeries, UpstreamSeries};
 pub(crate) use readings::{
-    EndpointReading, KeysReading, NameReading, Readings, StoreReading, StoreState, UpstreamReading,
+    CacheReading, EndpointReading, KeysReading, NameReading, Readings, StoreReading, StoreState, UpstreamReading,
 };
 
 /// What the text that [`Metrics::encode`] makes is, for its `Content-Type`: OpenMetrics 1.0.
@@ -109,9 +109,20 @@ impl Metrics {
         if let Ending::Rejected(code) = record.ending {
             route.refusals.add(code);
         }
+        if let Some(cache) = record.cache {
+            route.cache.add(cache.code());
+            if matches!(cache, CacheOutcome::Hit | CacheOutcome::Revalidated | CacheOutcome::Stale) {
+                route.cache_bytes += record.bytes_sent;
+            }
+        }
         if let (Some(upstream), Some(until_head)) = (&record.upstream, record.until_head) {
             counts.upstream(upstream).until_head.add(until_head);
         }
+    }
+
+    /// Counts an answer that the cache let go of, because it had no room.
+    pub(crate) fn cache_evicted(&self, route: &RouteSeries) {
+        self.shards.mine().route(Some(route)).cache_evictions += 1;
     }
 
     /// Counts a request that a limit refused.

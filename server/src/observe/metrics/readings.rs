@@ -10,6 +10,8 @@ use crate::observe::record::BreakerState;
 pub(crate) struct Readings {
     /// [`AccessLog::dropped`](crate::observe::AccessLog::dropped).
     pub access_log_dropped: u64,
+    /// The cache, where any route keeps answers.
+    pub cache: Option<CacheReading>,
     /// Client connections that are open.
     pub connections_open: u64,
     /// Every verifier of the plan in force whose keys are fetched.
@@ -28,6 +30,19 @@ pub(crate) struct Readings {
     pub tunnels_open: u64,
     /// Every upstream of the plan in force.
     pub upstreams: Vec<UpstreamReading>,
+}
+
+/// The state of the cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheReading {
+    /// Bytes of answers that are stored, on their way or still read.
+    pub bytes: u64,
+    /// Keys with answers.
+    pub keys: u64,
+    /// What it may hold.
+    pub size: u64,
+    /// Requests that wait for an answer on its way.
+    pub waiting: u64,
 }
 
 /// The state of the keys of one verifier.
