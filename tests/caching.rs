@@ -333,9 +333,14 @@ fn stale_stands_in_for_an_upstream_that_failed() {
     let gateway = Gateway::with_clock(&text, clock);
     stored(&gateway, "/", &[]);
     hand.advance(Duration::from_secs(20));
-    for _ in 0..5 {
+    for asked in [true, true, true, false, false] {
         let stale = gateway.get("/", &[]);
-        assert_eq!((stale.text(), said(&stale)), ("good".to_owned(), "Portcullis; hit; ttl=-10".to_owned()));
+        let how = if asked {
+            "Portcullis; fwd=stale; fwd-status=503; ttl=-10; detail=stale-if-error"
+        } else {
+            "Portcullis; hit; ttl=-10"
+        };
+        assert_eq!((stale.text().as_str(), said(&stale).as_str()), ("good", how));
     }
     assert_eq!(upstream.seen().len(), 4, "three failures, and then the breaker is open");
     hand.advance(Duration::from_secs(51));

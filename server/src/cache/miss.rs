@@ -111,7 +111,10 @@ impl<'p> Pass<'p> {
                 let freshness = stored.freshness(now);
                 (Passed::Stored(self.hit(stored, now, fields)), freshness)
             }
-            Told::Alone(Given::Failed) => return self.stand_in(miss).map(Passed::Stored),
+            Told::Alone(Given::Failed) => {
+                let said = CacheStatus { forward: Some(miss.forward), collapsed: true, ..CacheStatus::default() };
+                return self.stand_in(miss, said).map(Passed::Stored);
+            }
             Told::Alone(Given::NotShared) | Told::Answer(_) | Told::Head(_) => return None,
         };
         let said = CacheStatus { forward: Some(miss.forward), ..CacheStatus::hit(freshness.ttl(now)) };
@@ -239,7 +242,11 @@ impl<'p> Pass<'p> {
         };
         let is_ours = matches!(outcome, Err(rejection) if rejection.fault() == Fault::Client);
         if is_failure(status) && !is_ours {
-            return self.stand_in(miss);
+            // Behind an open breaker nobody was asked, and what is stored answers by itself (RFC 9211, section 2.1).
+            let is_asked = self.tail.trail.attempts > 0;
+            let forward_status = outcome.as_ref().ok().map(|answered| answered.response.status());
+            let forward = Some(miss.forward).filter(|_| is_asked);
+            return self.stand_in(miss, CacheStatus { forward, forward_status, ..CacheStatus::default() });
         }
         if let (Ok(answered), Some(stale)) = (outcome, &miss.stale)
             && miss.ask.head
@@ -260,14 +267,17 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// What is stored, where it may stand in for an upstream that failed.
-    pub(crate) fn stand_in(&mut self, miss: &Miss) -> Option<Hit> {
+    /// What is stored, where it may stand in for an upstream that failed; `said` is what was tried before.
+    fn stand_in(&mut self, miss: &Miss, said: CacheStatus) -> Option<Hit> {
         let (hit, now) = (miss.stale.as_ref()?, self.now());
         if !stands_in(&hit.stored.freshness(now), &miss.ask.control, now) {
             return None;
         }
         let mut hit = hit.clone();
         self.says_hit(&mut hit, now);
+        if let Some(status) = self.cache_status.as_mut().filter(|_| said.forward.is_some()) {
+            *status = CacheStatus { ttl: status.ttl, detail: Some("stale-if-error"), ..said };
+        }
         Some(hit)
     }
 }
