@@ -118,6 +118,9 @@ async fn a_replica_that_takes_over() {
     cluster.servers()[1].kill();
     until("it is lost", || is_lost(&store)).await;
     until("it is found again", || store.state() == State::Shared).await;
+    // Each server finds out by itself, and refuses until then.
+    let knows = |server: &Server| server.text(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
+    until("all servers know", || [0, 2, 3].iter().all(|place| knows(&cluster.servers()[*place]))).await;
     for limit in &limits {
         assert_eq!(store.take(&[*limit]).await.unwrap().remaining, 8);
     }
