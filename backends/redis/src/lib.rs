@@ -68,8 +68,8 @@
 //!
 //! # What a decision costs
 //!
-//! One round trip and one command (`EVALSHA`), of all requests on one connection, which never waits for the answer before; some 20 µs
-//! of the server's one thread for each charge. Here: one boxed future, and the packing. At most 4,096 requests wait at the same time; one more has an
+//! One round trip and one command (`EVALSHA`), on a connection of the runtime's own, which never waits for the answer before; some 12 µs
+//! of the server's one thread for one token bucket, 20 to 35 for another charge. Here: one boxed future, and the packing. At most 4,096 requests wait at the same time; one more has an
 //! error at once. Beside the requests there are six commands a second from each node. Limits with an overshoot need a hundred more at most
 //! from each, whatever the number of requests and clients; in a cluster as many for each place that clients of 10 ms are in.
 //!
